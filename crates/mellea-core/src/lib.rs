@@ -1,1 +1,25 @@
-//! mellea-core
+//! The core of Mellea: sessions, components, requirements, sampling, and the backend trait.
+
+pub mod error;
+pub mod output;
+pub mod tool;
+
+pub use error::{Error, ErrorKind, Result};
+pub use output::{FinishReason, ModelOutput, Usage, Warning};
+pub use tool::ToolCall;
+
+/// Scripted backends (filled later).
+pub mod testing {
+    /// Refuses real calls.
+    pub fn forbid_real_calls() {}
+}
+/// Option keys (filled later).
+#[derive(Debug)]
+pub enum ModelOption { /// .
+    RawLogits, /// .
+    Logits }
+/// Builder (filled later).
+#[derive(Debug)]
+pub struct SessionBuilder;
+impl SessionBuilder { /// .
+    pub fn strict(&self) {} }

@@ -1,0 +1,206 @@
+//! What a model answered: the text, and all that is known about how it came to be.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::tool::ToolCall;
+
+/// A finished answer of a model, with its metadata.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModelOutput {
+    /// The answer's text, without any reasoning.
+    pub text: String,
+    /// The reasoning that came before the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
+    /// The tool calls, in the model's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Why the model stopped.
+    pub finish: FinishReason,
+    /// The tokens used, as far as the provider says.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The provider's name.
+    #[serde(default)]
+    pub provider: String,
+    /// The model that answered, as the provider names it.
+    #[serde(default)]
+    pub model: String,
+    /// The provider's id of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_id: Option<String>,
+    /// What was asked for and not honoured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// From the start of the request to the first piece of text, thinking or tool call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_first_token: Option<Duration>,
+    /// From the start of the request to its end.
+    #[serde(default)]
+    pub latency: Duration,
+    /// What the provider sent, where the backend keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Value>,
+    /// The raw scores of each generated token, one row of vocabulary size per token, where
+    /// [`ModelOption::RawLogits`](crate::ModelOption::RawLogits) or
+    /// [`Logits`](crate::ModelOption::Logits) was asked for and the backend has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logits: Option<Vec<Vec<f32>>>,
+}
+
+impl ModelOutput {
+    /// An answer with this text, finished normally.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Whether there is neither text nor a tool call.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty() && self.tool_calls.is_empty()
+    }
+}
+
+/// Why a model stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// It had finished, or met a stop sequence.
+    #[default]
+    Stop,
+    /// It reached the limit on tokens.
+    Length,
+    /// It wants tools to be called.
+    ToolCalls,
+    /// The provider's filter cut the answer.
+    ContentFilter,
+    /// Another reason, in the provider's words.
+    Other(String),
+}
+
+/// Tokens used. A number is `None` where the provider does not say, which is not zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer, reasoning included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<u64>,
+    /// Tokens of the prompt that were taken from a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// Tokens of the answer that were reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// The usage of a prompt and an answer.
+    #[must_use]
+    pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        Self {
+            prompt_tokens: Some(prompt_tokens),
+            completion_tokens: Some(completion_tokens),
+            ..Self::default()
+        }
+    }
+
+    /// Prompt and answer together; `None` if neither is known.
+    #[must_use]
+    pub fn total_tokens(&self) -> Option<u64> {
+        sum(self.prompt_tokens, self.completion_tokens)
+    }
+
+    /// Takes over each number that `later` knows: providers send snapshots, not increments.
+    pub fn update(&mut self, later: Self) {
+        self.prompt_tokens = later.prompt_tokens.or(self.prompt_tokens);
+        self.completion_tokens = later.completion_tokens.or(self.completion_tokens);
+        self.cached_tokens = later.cached_tokens.or(self.cached_tokens);
+        self.reasoning_tokens = later.reasoning_tokens.or(self.reasoning_tokens);
+    }
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    /// The usage of two calls together; unknown stays unknown only if neither knows.
+    fn add(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens: sum(self.completion_tokens, other.completion_tokens),
+            cached_tokens: sum(self.cached_tokens, other.cached_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
+        }
+    }
+}
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), |a, b| a + b)
+    }
+}
+
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+    }
+}
+
+/// Something that was asked for and not honoured, or honoured in another way.
+///
+/// Warnings are on every [`ModelOutput`]; [`SessionBuilder::strict`](crate::SessionBuilder::strict)
+/// turns them into errors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Warning {
+    /// The backend has no such option; it was left out.
+    UnsupportedOption {
+        /// The option.
+        option: String,
+        /// Who cannot honour it.
+        provider: String,
+    },
+    /// The same setting was given twice in one set of options; the second was used.
+    ConflictingOption {
+        /// The one that was dropped, a backend's own name.
+        dropped: String,
+        /// The one that was used.
+        used: String,
+    },
+    /// The schema was not enforced while generating, only checked afterwards.
+    Unconstrained {
+        /// Why.
+        reason: String,
+    },
+    /// The JSON had to be dug out of other text.
+    LenientJson {
+        /// What surrounded it.
+        reason: String,
+    },
+    /// Anything else.
+    Other {
+        /// What.
+        message: String,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnsupportedOption { option, provider } => write!(f, "{provider} has no option `{option}`; it was left out"),
+            Self::ConflictingOption { dropped, used } => write!(f, "`{dropped}` and `{used}` mean the same; `{used}` was used"),
+            Self::Unconstrained { reason } => write!(f, "the schema was not enforced while generating: {reason}"),
+            Self::LenientJson { reason } => write!(f, "the JSON was taken out of other text: {reason}"),
+            Self::Other { message } => f.write_str(message),
+        }
+    }
+}
