@@ -1,0 +1,3 @@
+//! Where models come from: directories, the hub's cache, the hub itself.
+
+pub(crate) mod files;
