@@ -1,9 +1,11 @@
 //! One generation: sends a request, folds its events into an output, and guards against what goes wrong.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tracing::Instrument;
 
 use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
@@ -63,7 +65,8 @@ pub(crate) async fn drive(
     let guard = Guard(Arc::clone(&shared));
     let span = telemetry::chat_span(&*backend, &request);
     let result = async {
-        let result = fold(&*backend, request, warnings, &shared).await;
+        let folded = AssertUnwindSafe(fold(&*backend, request, warnings, &shared)).catch_unwind().await;
+        let result = folded.unwrap_or_else(|panic| Err(ErrorKind::Backend(panic_text(&*panic)).into()));
         let result = result.and_then(|output| match accept {
             Some(accept) => accept(output),
             None => Ok(Arc::new(output)),
@@ -176,6 +179,12 @@ async fn within<F: Future>(limit: Option<std::time::Duration>, phase: TimeoutPha
 
 pub(crate) fn truncated(output: &ModelOutput, limit: Option<u64>) -> ErrorKind {
     ErrorKind::Truncated { limit, produced: output.usage.completion_tokens.unwrap_or_default() }
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("it panicked: {}", text.unwrap_or_else(|| "no message".to_owned()))
 }
 
 /// Notices a model that writes white space for ever where JSON is due.

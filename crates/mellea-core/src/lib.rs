@@ -43,3 +43,12 @@ pub use session::{
 };
 pub use thunk::{Delta, DeltaStream, Thunk};
 pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
+
+/// What the macros' expansions name. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use async_trait::async_trait;
+    pub use schemars;
+    pub use serde;
+    pub use serde_json;
+}

@@ -25,7 +25,7 @@ use crate::output::{ModelOutput, Warning};
 /// [`Instruct::var`](crate::Instruct::var).
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use futures_util::StreamExt;
 /// use mellea_core::{Session, testing::ScriptedBackend};
 ///

@@ -8,10 +8,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 CONFIG = dict(
-    hidden_size=192,
-    intermediate_size=384,
+    hidden_size=160,
+    intermediate_size=320,
     num_hidden_layers=6,
-    num_attention_heads=6,
+    num_attention_heads=4,
     num_key_value_heads=2,
     max_position_embeddings=1024,
     rms_norm_eps=1e-5,

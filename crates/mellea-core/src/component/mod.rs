@@ -28,7 +28,7 @@ use crate::tool::ToolResult;
 /// ([`parse`](Self::parse)).
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use mellea_core::{Component, ErrorKind, ModelOutput, Representation, Result, Session, testing::ScriptedBackend};
 ///
 /// #[derive(Debug)]

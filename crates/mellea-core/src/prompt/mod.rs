@@ -29,7 +29,7 @@ const BUILT_IN: [(&str, &str); 6] = [
 ];
 
 /// The work a template may do, in engine steps: far more than any prompt needs, far less than a hang.
-const FUEL: u64 = 10_000_000;
+const FUEL: u64 = 1_000_000;
 
 /// The templates that prompts are made with.
 ///
@@ -143,3 +143,6 @@ fn template_error(name: &str, error: &minijinja::Error) -> Error {
     };
     ErrorKind::Template { template: name.to_owned(), reason }.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! From a representation to messages: first all unfinished parts are awaited together, then
 //! everything is rendered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
@@ -49,7 +49,7 @@ fn render_nested<'a>(
                 let variables = Variables::new(values.collect::<Result<_>>()?);
                 let mut filler = Some(Filler { prompts, variables });
                 let args = args.into_iter().map(|(name, arg)| Ok((name, parts.value(arg, &mut filler)?)));
-                let args = Value::from_iter(args.collect::<Result<Vec<_>>>()?);
+                let args = Value::from(args.collect::<Result<BTreeMap<_, _>>>()?);
                 if let Some(filler) = filler {
                     filler.variables.finish()?;
                 }

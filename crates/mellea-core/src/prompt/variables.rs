@@ -1,6 +1,6 @@
 //! User variables: `{{name}}` in a caller's text stands for a value.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use minijinja::Value;
 
@@ -37,8 +37,8 @@ impl Variables {
                 return Err(ErrorKind::UndefinedVariable { template: shown, variable: name }.into());
             }
         }
-        let values = Value::from_iter(self.values.iter().cloned());
-        template.render(values).map_err(|e| super::template_error(&shown, &e))
+        let values: BTreeMap<&str, Value> = self.values.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        template.render(Value::from(values)).map_err(|e| super::template_error(&shown, &e))
     }
 
     /// # Errors

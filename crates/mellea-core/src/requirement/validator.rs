@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use super::{Outcome, ValidationResult};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
+use crate::generate;
 use crate::output::ModelOutput;
 
 /// An answer that is being checked.
@@ -153,13 +154,8 @@ pub(super) async fn run(validator: &dyn Validator, description: &str, candidate:
     match AssertUnwindSafe(validator.validate(candidate)).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => {
-            let reason = panic_text(&*panic);
+            let reason = generate::panic_text(&*panic);
             Err(Error::from(ErrorKind::Validator { requirement: description.to_owned(), reason }))
         }
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("it panicked: {}", text.unwrap_or_else(|| "no message".to_owned()))
 }

@@ -159,6 +159,11 @@ macro_rules! call_setters {
             self
         }
 
+        /// With a tool that the model may call. See [`tools`](Self::tools).
+        pub fn tool(self, tool: impl $crate::Tool) -> Self {
+            self.tools([tool])
+        }
+
         /// With tools that the model may call. Their calls are in the answer's
         /// [`tool_calls`](crate::ModelOutput::tool_calls); run them with
         /// [`Session::call_tools`](crate::Session::call_tools).

@@ -40,7 +40,7 @@ use crate::tool::{ToolPolicy, ToolResult};
 /// call that fails or is dropped leaves the context as it was.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use mellea_core::{Session, req, testing::ScriptedBackend};
 ///
 /// let m = Session::new(ScriptedBackend::new(["Dear Alice, please come.", "dear alice, please come."]));

@@ -19,7 +19,7 @@ use crate::tool::Tools;
 /// context, whether or not the stream was read to its end.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use futures_util::StreamExt;
 /// use mellea_core::{Session, testing::ScriptedBackend};
 ///
