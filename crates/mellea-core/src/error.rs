@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::output::ModelOutput;
+use crate::sampling::Attempt;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -139,12 +140,12 @@ pub enum ErrorKind {
     #[error("the model degenerated: {0}")]
     Degenerate(String),
     /// No attempt met all requirements within the budget.
-    #[error("no attempt of {attempts} met all requirements: {}", .unmet.join("; "))]
+    #[error("none of {} attempts met all requirements: {}", .attempts.len(), .attempts.get(*.chosen).map(|a| a.complaints().join("; ")).unwrap_or_default())]
     RequirementsNotMet {
-        /// How many attempts were made.
-        attempts: usize,
-        /// The reasons of the chosen attempt.
-        unmet: Vec<String>,
+        /// All attempts.
+        attempts: Arc<[Attempt]>,
+        /// Which of them came closest.
+        chosen: usize,
     },
     /// A validator panicked or failed for a reason of its own.
     #[error("the validator of `{requirement}` failed: {reason}")]
@@ -298,15 +299,7 @@ impl Error {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
-        Self(Arc::new(Inner {
-            kind,
-            provider: None,
-            model: None,
-            attempt: None,
-            hint: None,
-            partial: None,
-            source: None,
-        }))
+        Self(Arc::new(Inner { kind, provider: None, model: None, attempt: None, hint: None, partial: None, source: None }))
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -427,10 +420,7 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.0.kind {
-            ErrorKind::Timeout { .. }
-            | ErrorKind::Busy(_)
-            | ErrorKind::Connection(_)
-            | ErrorKind::StreamInterrupted => true,
+            ErrorKind::Timeout { .. } | ErrorKind::Busy(_) | ErrorKind::Connection(_) | ErrorKind::StreamInterrupted => true,
             ErrorKind::Provider(p) => {
                 matches!(p.status, Some(408 | 409 | 429 | 500 | 502 | 503 | 504 | 529))
             }
@@ -522,10 +512,7 @@ mod tests {
             .at("ollama", "granite4.1:3b")
             .in_attempt(2)
             .with_hint("start it with `ollama serve`");
-        assert_eq!(
-            error.to_string(),
-            "ollama/granite4.1:3b: attempt 2: over capacity; start it with `ollama serve`"
-        );
+        assert_eq!(error.to_string(), "ollama/granite4.1:3b: attempt 2: over capacity; start it with `ollama serve`");
     }
 
     #[test]

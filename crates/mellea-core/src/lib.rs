@@ -1,25 +1,54 @@
-//! The core of Mellea: sessions, components, requirements, sampling, and the backend trait.
+#![doc = include_str!("../README.md")]
 
+pub mod backend;
+pub mod blocking;
+pub mod component;
+pub mod content;
+pub mod context;
 pub mod error;
+mod generate;
+pub mod message;
+pub mod model;
+pub mod options;
 pub mod output;
+pub mod prompt;
+pub mod requirement;
+pub mod sampling;
+pub mod schema;
+pub mod session;
+mod telemetry;
+pub mod testing;
+pub mod thunk;
 pub mod tool;
 
-pub use error::{Error, ErrorKind, Result};
+pub use backend::{Backend, Capabilities, ChatRequest, Event, EventStream, Format, RawRequest};
+pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, SimpleComponent, ToolMessages, Transform};
+pub use content::{Audio, Content, Image, TextBlock};
+pub use context::{ChatContext, Context, Entry, SimpleContext};
+pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
+pub use message::{Message, Role};
+pub use model::{ModelIdentifier, ModelRef};
+pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
 pub use output::{FinishReason, ModelOutput, Usage, Warning};
-pub use tool::ToolCall;
+pub use prompt::{Arg, Part, Prompts, Representation};
+pub use requirement::{
+    Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
+};
+pub use sampling::{
+    Attempt, Budget, MultiTurn, Next, Output, RejectionSampling, RepairTemplate, SamplingResult, SamplingStrategy, StopReason,
+};
+pub use schema::Schema;
+pub use session::{
+    Act, Bare, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
+};
+pub use thunk::{Delta, DeltaStream, Thunk};
+pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
 
-/// Scripted backends (filled later).
-pub mod testing {
-    /// Refuses real calls.
-    pub fn forbid_real_calls() {}
+/// What the macros' expansions name. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use async_trait::async_trait;
+    pub use schemars;
+    pub use serde;
+    pub use serde_json;
 }
-/// Option keys (filled later).
-#[derive(Debug)]
-pub enum ModelOption { /// .
-    RawLogits, /// .
-    Logits }
-/// Builder (filled later).
-#[derive(Debug)]
-pub struct SessionBuilder;
-impl SessionBuilder { /// .
-    pub fn strict(&self) {} }

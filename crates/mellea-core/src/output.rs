@@ -105,11 +105,7 @@ impl Usage {
     /// The usage of a prompt and an answer.
     #[must_use]
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
-        Self {
-            prompt_tokens: Some(prompt_tokens),
-            completion_tokens: Some(completion_tokens),
-            ..Self::default()
-        }
+        Self { prompt_tokens: Some(prompt_tokens), completion_tokens: Some(completion_tokens), ..Self::default() }
     }
 
     /// Prompt and answer together; `None` if neither is known.

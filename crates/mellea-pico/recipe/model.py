@@ -8,10 +8,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 CONFIG = dict(
-    hidden_size=192,
-    intermediate_size=384,
+    hidden_size=160,
+    intermediate_size=320,
     num_hidden_layers=6,
-    num_attention_heads=6,
+    num_attention_heads=4,
     num_key_value_heads=2,
     max_position_embeddings=1024,
     rms_norm_eps=1e-5,
@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        return F.rms_norm(x.float(), (x.shape[-1],), self.weight, self.eps)
+        return F.rms_norm(x.float(), (x.shape[-1],), self.weight.float(), self.eps).to(self.weight.dtype)
 
 
 def rotate(x, cos, sin):
@@ -49,17 +49,15 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(d, d, bias=False)
         self.scale = c["attention_multiplier"]
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, mask):
         b, t, d = x.shape
         w = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        qk, v = F.linear(x, w).view(b, t, -1, self.hd).split((self.h + self.kv, self.kv), 2)
-        qk = rotate(qk.transpose(1, 2), cos, sin)
-        q, k = qk[:, : self.h], qk[:, self.h :]
-        v = v.transpose(1, 2)
-        rep = self.h // self.kv
-        k = k.repeat_interleave(rep, 1)
-        v = v.repeat_interleave(rep, 1)
-        o = F.scaled_dot_product_attention(q, k, v.to(q.dtype), is_causal=True, scale=self.scale)
+        qk, v = F.linear(x, w).view(b, t, -1, self.hd).transpose(1, 2).split((self.h + self.kv, self.kv), 1)
+        q, k = rotate(qk, cos, sin).split((self.h, self.kv), 1)
+        # query heads of one key head are folded into the time axis: plain batched products, no copies of k and v
+        q, k, v = (y.reshape(b * self.kv, -1, self.hd) for y in (q, k, v))
+        a = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=self.scale).softmax(-1)
+        o = torch.bmm(a, v).view(b, self.h, t, self.hd)
         return self.o_proj(o.transpose(1, 2).reshape(b, t, d))
 
 
@@ -84,8 +82,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(c["hidden_size"], c["rms_norm_eps"])
         self.res = c["residual_multiplier"]
 
-    def forward(self, h, cos, sin, keep=None):
-        h = h + self.self_attn(self.input_layernorm(h), cos, sin) * self.res
+    def forward(self, h, cos, sin, mask, keep=None):
+        h = h + self.self_attn(self.input_layernorm(h), cos, sin, mask) * self.res
         if keep is not None:  # last layer: only positions that carry loss go on
             h = h.flatten(0, 1)[keep]
         return h + self.mlp(self.post_attention_layernorm(h)) * self.res
@@ -117,9 +115,12 @@ class Granite(nn.Module):
     def forward(self, ids, keep=None):
         """Logits of every position, or (flat) of the positions listed in `keep`."""
         c, t = self.c, ids.shape[1]
-        cos, sin = self.cos[:t], self.sin[:t]
-        h = self.model.embed_tokens(ids) * c["embedding_multiplier"]
+        emb = self.model.embed_tokens
+        cos, sin = (y[:t].to(emb.weight.dtype) for y in (self.cos, self.sin))
+        mask = torch.full((t, t), float("-inf"), dtype=emb.weight.dtype).triu(1)
+        mask = mask.repeat(c["num_attention_heads"] // c["num_key_value_heads"], 1)
+        h = emb(ids).float() * c["embedding_multiplier"]
         last = len(self.model.layers) - 1
         for i, layer in enumerate(self.model.layers):
-            h = layer(h, cos, sin, keep if i == last else None)
-        return F.linear(self.model.norm(h), self.model.embed_tokens.weight) / c["logits_scaling"]
+            h = layer(h, cos, sin, mask, keep if i == last else None)
+        return F.linear(self.model.norm(h), emb.weight) / c["logits_scaling"]

@@ -1,0 +1,236 @@
+//! One generation: sends a request, folds its events into an output, and guards against what goes wrong.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::{FutureExt, StreamExt};
+use tracing::Instrument;
+
+use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
+use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::output::{FinishReason, ModelOutput, Warning};
+use crate::telemetry;
+use crate::testing;
+use crate::thunk::{Delta, Shared};
+
+/// The most bytes of text that one answer may have: a server that never stops must not fill the
+/// memory.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The longest run of white space outside of a string that JSON may have while it is generated.
+const MAX_WHITESPACE_RUN: usize = 256;
+
+/// The last word on a finished answer.
+pub(crate) type Accept = Box<dyn FnOnce(ModelOutput) -> Result<Arc<ModelOutput>> + Send>;
+
+/// Checks a request before anything is sent; what the backend cannot honour comes back as warnings,
+/// or as an error if `strict`.
+pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) -> Result<Vec<Warning>> {
+    let place = |e: Error| e.at(backend.provider(), backend.model());
+    testing::guard(backend)?;
+    if request.messages.iter().all(crate::message::Message::is_empty) || !ends_with_a_question(request) {
+        return Err(place(ErrorKind::EmptyPrompt.into()));
+    }
+    let warnings = backend.unsupported(request);
+    match warnings.first() {
+        Some(first) if strict => Err(place(ErrorKind::Unsupported(first.to_string()).into())
+            .with_hint("leave it out, or build the session without `strict`")),
+        _ => Ok(warnings),
+    }
+}
+
+fn ends_with_a_question(request: &ChatRequest) -> bool {
+    request.messages.last().is_some_and(|m| !m.is_empty() || m.role == crate::message::Role::Tool)
+}
+
+/// Marks the thunk as cancelled if the driver goes away before its end, as on a runtime's shutdown.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.finish(Err(Error::from(ErrorKind::Cancelled).with_partial(Arc::new(self.0.partial()))));
+    }
+}
+
+/// Runs one generation to its end.
+pub(crate) async fn drive(
+    backend: Arc<dyn Backend>,
+    request: ChatRequest,
+    warnings: Vec<Warning>,
+    accept: Option<Accept>,
+    shared: Arc<Shared>,
+) {
+    let guard = Guard(Arc::clone(&shared));
+    let span = telemetry::chat_span(&*backend, &request);
+    let result = async {
+        let folded = AssertUnwindSafe(fold(&*backend, request, warnings, &shared)).catch_unwind().await;
+        let result = folded.unwrap_or_else(|panic| Err(ErrorKind::Backend(panic_text(&*panic)).into()));
+        let result = result.and_then(|output| match accept {
+            Some(accept) => accept(output),
+            None => Ok(Arc::new(output)),
+        });
+        telemetry::record_result(&result);
+        result
+    }
+    .instrument(span)
+    .await;
+    shared.finish(result.map_err(|e| e.at(backend.provider(), backend.model())));
+    drop(guard);
+}
+
+async fn fold(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning>, shared: &Shared) -> Result<ModelOutput> {
+    let start = Instant::now();
+    let silence = request.options.stream_timeout;
+    let limit = request.options.max_new_tokens;
+    let json = matches!(request.format, Some(Format::JsonSchema(_)));
+    let mut output = ModelOutput {
+        provider: backend.provider().to_owned(),
+        model: backend.model().to_owned(),
+        warnings,
+        ..ModelOutput::default()
+    };
+    let mut events = within(silence, TimeoutPhase::FirstToken, backend.chat(request)).await??;
+    let mut guard = json.then(WhitespaceGuard::default);
+    let finished = match read(&mut events, silence, start, &mut output, guard.as_mut(), shared).await {
+        Ok(finished) => finished,
+        Err(error) => {
+            output.latency = start.elapsed();
+            return Err(error.with_partial(Arc::new(output)));
+        }
+    };
+    output.latency = start.elapsed();
+    match finished {
+        None => Err(Error::from(ErrorKind::StreamInterrupted).with_partial(Arc::new(output))),
+        Some(finish) => {
+            output.finish = finish;
+            if output.is_empty() {
+                let kind = match output.finish {
+                    FinishReason::Length => truncated(&output, limit),
+                    _ => ErrorKind::EmptyResponse,
+                };
+                return Err(Error::from(kind).with_partial(Arc::new(output)));
+            }
+            Ok(output)
+        }
+    }
+}
+
+/// Reads events into the output until the stream ends; the finish reason, if there was one.
+async fn read(
+    events: &mut EventStream,
+    silence: Option<std::time::Duration>,
+    start: Instant,
+    output: &mut ModelOutput,
+    mut guard: Option<&mut WhitespaceGuard>,
+    shared: &Shared,
+) -> Result<Option<FinishReason>> {
+    let mut finish = None;
+    let mut bytes = 0;
+    loop {
+        let phase = if output.time_to_first_token.is_none() { TimeoutPhase::FirstToken } else { TimeoutPhase::NextToken };
+        let Some(event) = within(silence, phase, events.next()).await? else { return Ok(finish) };
+        let event = event?;
+        if finish.is_some() && !matches!(event, Event::Usage(_)) {
+            continue;
+        }
+        if matches!(event, Event::Text(_) | Event::Thinking(_) | Event::ToolCall(_)) {
+            output.time_to_first_token.get_or_insert_with(|| start.elapsed());
+        }
+        match event {
+            Event::Text(text) if text.is_empty() => {}
+            Event::Text(text) => {
+                bytes += text.len();
+                if let Some(guard) = guard.as_deref_mut() {
+                    guard.feed(&text)?;
+                }
+                output.text.push_str(&text);
+                shared.push(Delta::Text(text));
+            }
+            Event::Thinking(text) => {
+                bytes += text.len();
+                output.thinking.get_or_insert_default().push_str(&text);
+                shared.push(Delta::Thinking(text));
+            }
+            Event::ToolCall(call) => output.tool_calls.push(call),
+            Event::Usage(usage) => output.usage.update(usage),
+            Event::ResponseId(id) => output.response_id = Some(id),
+            Event::Model(model) => output.model = model,
+            Event::Warning(warning) => output.warnings.push(warning),
+            Event::Logits(rows) => output.logits.get_or_insert_default().extend(rows),
+            Event::Raw(value) => output.raw = Some(value),
+            Event::Finish(reason) => finish = Some(reason),
+        }
+        if bytes > MAX_ANSWER_BYTES {
+            return Err(ErrorKind::Degenerate(format!("the answer has more than {MAX_ANSWER_BYTES} bytes")).into());
+        }
+    }
+}
+
+async fn within<F: Future>(limit: Option<std::time::Duration>, phase: TimeoutPhase, future: F) -> Result<F::Output> {
+    match limit {
+        None => Ok(future.await),
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| {
+            Error::from(ErrorKind::Timeout { phase, limit }).with_hint("`ModelOption::StreamTimeout` sets this limit")
+        }),
+    }
+}
+
+pub(crate) fn truncated(output: &ModelOutput, limit: Option<u64>) -> ErrorKind {
+    ErrorKind::Truncated { limit, produced: output.usage.completion_tokens.unwrap_or_default() }
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("it panicked: {}", text.unwrap_or_else(|| "no message".to_owned()))
+}
+
+/// Notices a model that writes white space for ever where JSON is due.
+#[derive(Default)]
+struct WhitespaceGuard {
+    run: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl WhitespaceGuard {
+    fn feed(&mut self, text: &str) -> Result<()> {
+        for c in text.chars() {
+            if self.in_string {
+                match c {
+                    _ if self.escaped => self.escaped = false,
+                    '\\' => self.escaped = true,
+                    '"' => self.in_string = false,
+                    _ => {}
+                }
+            } else if c.is_whitespace() {
+                self.run += 1;
+                if self.run > MAX_WHITESPACE_RUN {
+                    return Err(ErrorKind::Degenerate(format!(
+                        "{MAX_WHITESPACE_RUN} characters of white space where JSON is due"
+                    ))
+                    .into());
+                }
+            } else {
+                self.run = 0;
+                self.in_string = c == '"';
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_counts_only_outside_of_strings() {
+        let mut guard = WhitespaceGuard::default();
+        guard.feed(&format!("{{\"a\": \"\\\"{}\"", " ".repeat(1000))).unwrap();
+        guard.feed(&" ".repeat(MAX_WHITESPACE_RUN)).unwrap();
+        assert!(guard.feed("\n").is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! stub
+/// .
+#[derive(Debug, Clone)]
+pub struct ModelIdentifier;
+/// .
+#[derive(Debug, Clone)]
+pub struct ModelRef;

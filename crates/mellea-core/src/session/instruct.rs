@@ -1,0 +1,322 @@
+//! The call that instructs a model, with everything an instruction can have.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::act::{Call, CallFuture, call_setters};
+use super::{OutputStream, Session};
+use crate::backend::{ChatRequest, Format};
+use crate::component::{Component, Instruction};
+use crate::content::Content;
+use crate::context::Context;
+use crate::error::{Error, ErrorKind, Result};
+use crate::output::ModelOutput;
+use crate::prompt::{Arg, Representation};
+use crate::requirement::{Candidate, Requirement, check_all};
+use crate::sampling::{Output, SamplingResult};
+use crate::schema::Schema;
+use crate::thunk::Thunk;
+
+/// The result is an [`Output`]: the value, and how it came to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Whole {}
+
+/// The result is the bare value.
+#[derive(Clone, Copy, Debug)]
+pub enum Bare {}
+
+/// A call of a generative function: like [`Instruct`], but awaited it gives the bare value.
+pub type Generative<T> = Instruct<T, Bare>;
+
+/// A call that instructs the model, see [`Session::instruct`].
+///
+/// `T` is the answer's type: text, unless [`format`](Self::format) asks for another.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Instruct<T = String, R = Whole> {
+    call: Call,
+    instruction: Instruction,
+    preconditions: Vec<Requirement>,
+    inputs: Vec<(String, serde_json::Value)>,
+    /// The first thing that was wrong with what the builder was given.
+    fault: Option<Error>,
+    parse: Parse<T>,
+    result: PhantomData<fn() -> R>,
+}
+
+type Parse<T> = fn(&Instruction, &ModelOutput) -> Result<T>;
+
+impl Instruct {
+    pub(super) fn new(session: Session, instruction: Instruction) -> Self {
+        Self {
+            call: Call::new(session),
+            instruction,
+            preconditions: Vec::new(),
+            inputs: Vec::new(),
+            fault: None,
+            parse: Instruction::parse,
+            result: PhantomData,
+        }
+    }
+
+    /// Gives the answer a form without giving it a type: text that this regular expression matches
+    /// as a whole.
+    pub fn matching(mut self, regex: impl Into<String>) -> Self {
+        self.instruction = self.instruction.format(Format::Regex(regex.into()));
+        self
+    }
+}
+
+impl<T: Send + Sync + 'static, R> Instruct<T, R> {
+    call_setters!();
+
+    /// Asks for a value of this type. Its JSON schema is stated in the prompt, enforced by the
+    /// backend where it can, and checked in any case.
+    pub fn format<U: DeserializeOwned + JsonSchema>(mut self) -> Instruct<U, R> {
+        let mut instruction = self.instruction;
+        match Schema::of::<U>() {
+            Ok(schema) => instruction = instruction.format(Format::JsonSchema(schema)),
+            Err(error) => self.fault = self.fault.or(Some(error)),
+        }
+        Instruct {
+            call: self.call,
+            instruction,
+            preconditions: self.preconditions,
+            inputs: self.inputs,
+            fault: self.fault,
+            parse: read_json::<U>,
+            result: PhantomData,
+        }
+    }
+
+    /// Makes the awaited result the bare value.
+    pub fn bare(self) -> Instruct<T, Bare> {
+        Instruct {
+            call: self.call,
+            instruction: self.instruction,
+            preconditions: self.preconditions,
+            inputs: self.inputs,
+            fault: self.fault,
+            parse: self.parse,
+            result: PhantomData,
+        }
+    }
+
+    /// With a value for `{{name}}`, see [`Instruction::var`].
+    pub fn var(mut self, name: impl Into<String>, value: impl Into<Arg>) -> Self {
+        self.instruction = self.instruction.var(name, value);
+        self
+    }
+
+    /// With a named input, shown to the model as JSON.
+    pub fn input<V: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &V) -> Self {
+        let name = name.into();
+        match serde_json::to_value(value) {
+            Ok(value) => {
+                self.inputs.push((name.clone(), value.clone()));
+                self.instruction = self.instruction.input(name, value);
+            }
+            Err(error) => {
+                let reason = format!("input `{name}` is no JSON: {error}");
+                self.fault = self.fault.or(Some(ErrorKind::InvalidContent { what: "input", reason }.into()));
+            }
+        }
+        self
+    }
+
+    /// With a piece of context that the answer should rest on, under a name.
+    pub fn grounding(mut self, name: impl Into<String>, text: impl Into<Arg>) -> Self {
+        self.instruction = self.instruction.grounding(name, text);
+        self
+    }
+
+    /// With an example of what a good answer looks like for an input.
+    pub fn example(mut self, input: impl Into<String>, output: impl Into<String>) -> Self {
+        self.instruction = self.instruction.example(input, output);
+        self
+    }
+
+    /// With an example of what a good answer looks like.
+    pub fn example_answer(mut self, output: impl Into<String>) -> Self {
+        self.instruction = self.instruction.example_answer(output);
+        self
+    }
+
+    /// With a text that comes first.
+    pub fn prefix(mut self, text: impl Into<String>) -> Self {
+        self.instruction = self.instruction.prefix(text);
+        self
+    }
+
+    /// With a text that comes last, for the answer to go on from.
+    pub fn output_prefix(mut self, text: impl Into<String>) -> Self {
+        self.instruction = self.instruction.output_prefix(text);
+        self
+    }
+
+    /// With images.
+    pub fn images(self, images: impl IntoIterator<Item = crate::Image>) -> Self {
+        self.media(images.into_iter().map(Content::from))
+    }
+
+    /// With pieces of audio.
+    pub fn audio(self, audio: impl IntoIterator<Item = crate::Audio>) -> Self {
+        self.media(audio.into_iter().map(Content::from))
+    }
+
+    fn media(mut self, media: impl IntoIterator<Item = Content>) -> Self {
+        self.instruction = self.instruction.media(media);
+        self
+    }
+
+    /// With something that must hold for the [inputs](Self::input) before the model is asked.
+    ///
+    /// Validators see the inputs as text, one `name = value` to a line.
+    pub fn precondition(mut self, requirement: impl Into<Requirement>) -> Self {
+        self.preconditions.push(requirement.into());
+        self
+    }
+
+    /// Runs the call and gives all attempts with their verdicts. Unmet requirements are no error
+    /// here.
+    ///
+    /// # Errors
+    /// If the call itself fails.
+    pub async fn sample(self) -> Result<SamplingResult<T>> {
+        let (call, action) = self.ready().await?;
+        call.sample(&action).await
+    }
+
+    /// Sends the request and gives the answer piece by piece.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UncheckedRequirements`] if there are requirements; what keeps the request from
+    /// being sent.
+    pub async fn stream(self) -> Result<OutputStream<T>> {
+        let (call, action) = self.ready().await?;
+        let action = Arc::new(action);
+        let (thunk, tools) = call.start(Arc::clone(&action) as _, true).await?;
+        Ok(OutputStream::new(thunk, tools, move |output| action.parse(output)))
+    }
+
+    /// Sends the request and gives a handle on its answer, for use in other prompts before it is
+    /// there.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub async fn start(self) -> Result<Thunk> {
+        let (call, action) = self.ready().await?;
+        Ok(call.start(Arc::new(action), false).await?.0)
+    }
+
+    /// The exact request that a first attempt would send. Nothing is sent.
+    ///
+    /// # Errors
+    /// If there is something wrong with it.
+    pub async fn preview(mut self) -> Result<ChatRequest> {
+        self.preconditions.clear();
+        let (call, action) = self.ready().await?;
+        call.preview(&action).await
+    }
+
+    /// The finished action, once its preconditions are known to hold.
+    async fn ready(self) -> Result<(Call, Typed<T>)> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if !self.preconditions.is_empty() {
+            check_inputs(&self.call, &self.inputs, &self.preconditions).await?;
+        }
+        let stated = self.call.requirements.iter().filter(|r| !r.is_check_only() && !r.description().trim().is_empty());
+        let instruction = stated.fold(self.instruction, |instruction, r| instruction.requirement(r.description()));
+        Ok((self.call, Typed { instruction, parse: self.parse }))
+    }
+}
+
+async fn check_inputs(call: &Call, inputs: &[(String, serde_json::Value)], preconditions: &[Requirement]) -> Result<()> {
+    preconditions.iter().try_for_each(Requirement::ensure)?;
+    let lines: Vec<String> = inputs.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let output = ModelOutput::new(lines.join("\n"));
+    let context = Context::default();
+    let candidate = Candidate { output: &output, value: None, context: &context };
+    let verdicts = check_all(preconditions, &candidate, &call.plan()?.judge()).await?;
+    let failed: Vec<String> = verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(ErrorKind::PreconditionFailed(failed).into()) }
+}
+
+fn read_json<T: DeserializeOwned>(instruction: &Instruction, output: &ModelOutput) -> Result<T> {
+    match Component::format(instruction) {
+        Some(Format::JsonSchema(schema)) => Ok(schema.read(&output.text)?.0),
+        _ => Err(ErrorKind::Parse("the call has no schema to read the answer by".into()).into()),
+    }
+}
+
+/// An instruction whose answer has a type.
+struct Typed<T> {
+    instruction: Instruction,
+    parse: Parse<T>,
+}
+
+impl<T> std::fmt::Debug for Typed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.instruction.fmt(f)
+    }
+}
+
+impl<T: Send + Sync + 'static> Component for Typed<T> {
+    type Output = T;
+
+    fn representation(&self) -> Result<Representation> {
+        Component::representation(&self.instruction)
+    }
+
+    fn format(&self) -> Option<Format> {
+        Component::format(&self.instruction)
+    }
+
+    fn parse(&self, output: &ModelOutput) -> Result<T> {
+        (self.parse)(&self.instruction, output)
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoFuture for Instruct<T, Whole> {
+    type Output = Result<Output<T>>;
+    type IntoFuture = CallFuture<Output<T>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.sample().await?.into_result() })
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoFuture for Instruct<T, Bare> {
+    type Output = Result<T>;
+    type IntoFuture = CallFuture<T>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { Ok(self.sample().await?.into_result()?.into_value()) })
+    }
+}
+
+impl<T, R> Clone for Instruct<T, R> {
+    fn clone(&self) -> Self {
+        Self {
+            call: self.call.clone(),
+            instruction: self.instruction.clone(),
+            preconditions: self.preconditions.clone(),
+            inputs: self.inputs.clone(),
+            fault: self.fault.clone(),
+            parse: self.parse,
+            result: PhantomData,
+        }
+    }
+}
+
+impl<T, R> std::fmt::Debug for Instruct<T, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instruct").field("instruction", &self.instruction).field("call", &self.call).finish_non_exhaustive()
+    }
+}

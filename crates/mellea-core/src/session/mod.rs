@@ -1,0 +1,267 @@
+//! The session: one backend, one context, and a verb for everything that can be asked of them.
+
+mod act;
+mod builder;
+mod instruct;
+mod stream;
+mod transform;
+mod validate;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use act::Act;
+pub use builder::SessionBuilder;
+pub use instruct::{Bare, Generative, Instruct, Whole};
+pub use stream::OutputStream;
+pub use transform::{TransformCall, Transformed};
+pub use validate::Validate;
+
+use crate::backend::{Backend, ChatRequest};
+use crate::component::{Component, Instruction, Query, Queryable, ToolMessages};
+use crate::context::{Context, Entry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
+use crate::options::ModelOptions;
+use crate::output::ModelOutput;
+use crate::prompt::Prompts;
+use crate::requirement::Requirement;
+use crate::sampling::{Output, SamplingStrategy};
+use crate::tool::{ToolPolicy, ToolResult};
+
+/// One backend and one context, and a verb for everything that can be asked of them.
+///
+/// Clones are handles on the same session; [`fork`](Self::fork) branches it. All methods take
+/// `&self`: a call works on the context as it was when the call began, and commits its turn when it
+/// has succeeded. If the context has moved on meanwhile, the call ends with
+/// [`ErrorKind::Conflict`], which carries the finished answer; await calls one after the other, or
+/// `fork()`. With a [`SimpleContext`](crate::SimpleContext), the default, calls never conflict. A
+/// call that fails or is dropped leaves the context as it was.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use mellea_core::{Session, req, testing::ScriptedBackend};
+///
+/// let m = Session::new(ScriptedBackend::new(["Dear Alice, please come.", "dear alice, please come."]));
+/// let email = m
+///     .instruct("Write an email to {{name}} inviting them to the launch.")
+///     .var("name", "Alice")
+///     .require(req("Use only lower-case letters.").validate(|text| text == text.to_lowercase()))
+///     .await?;
+/// assert_eq!(*email, "dear alice, please come.");
+/// assert_eq!(email.attempts().len(), 2);
+/// # Ok::<(), mellea_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    state: Mutex<State>,
+    id: u64,
+}
+
+/// What stays the same during a session.
+#[derive(Clone, Debug)]
+struct Settings {
+    backend: Arc<dyn Backend>,
+    judge: Option<Arc<dyn Backend>>,
+    prompts: Prompts,
+    options: ModelOptions,
+    strategy: Arc<dyn SamplingStrategy>,
+    tools: ToolPolicy,
+    strict: bool,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    context: Context,
+    /// Counts commits, so that a call can see whether another was faster.
+    version: u64,
+    last_prompt: Option<Arc<ChatRequest>>,
+}
+
+/// A context at the moment when a call began.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    context: Context,
+    version: u64,
+}
+
+impl Session {
+    /// A session with this backend, a [`SimpleContext`](crate::SimpleContext), and defaults for the
+    /// rest.
+    pub fn new(backend: impl Backend) -> Self {
+        SessionBuilder::new(backend).build()
+    }
+
+    /// A session with settings of its own.
+    pub fn builder(backend: impl Backend) -> SessionBuilder {
+        SessionBuilder::new(backend)
+    }
+
+    /// Asks the model to do something.
+    ///
+    /// Awaited, the call gives the checked answer. By default the answer is text and there are up to
+    /// two attempts, the second with the reasons for which the first was refused.
+    pub fn instruct(&self, description: impl Into<String>) -> Instruct {
+        Instruct::new(self.clone(), Instruction::new(description))
+    }
+
+    /// Says something to the model; the answer is its message.
+    ///
+    /// The text is taken as it stands; it is no template.
+    pub fn chat(&self, message: impl Into<Message>) -> Act<Message> {
+        self.act(message.into())
+    }
+
+    /// Puts any component to the model; the answer is read as the component says.
+    pub fn act<C: Component>(&self, action: C) -> Act<C> {
+        Act::new(self.clone(), action)
+    }
+
+    /// Asks a question about an object.
+    pub fn query(&self, object: impl Queryable, query: impl Into<String>) -> Act<Query> {
+        self.act(Query::new(object, query))
+    }
+
+    /// Asks for a change of an object, by a new text or by one of the object's own operations.
+    pub fn transform(&self, object: impl Queryable, transformation: impl Into<String>) -> TransformCall {
+        TransformCall::new(self.clone(), object, transformation.into())
+    }
+
+    /// Checks requirements against the last answer, or another output. The context stays as it is.
+    pub fn validate<R: Into<Requirement>>(&self, requirements: impl IntoIterator<Item = R>) -> Validate {
+        Validate::new(self.clone(), requirements.into_iter().map(Into::into).collect())
+    }
+
+    /// Runs the tool calls of an answer, and adds the results to the context.
+    ///
+    /// The calls run side by side, each with its time limit; results come in the order of the calls.
+    /// [`Session::resume`] lets the model go on from them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if the context moved on since the answer. A failing tool is a result,
+    /// not an error.
+    pub async fn call_tools<T>(&self, output: &Output<T>) -> Result<Vec<ToolResult>> {
+        let snapshot = self.snapshot();
+        let results = output.tools().run_all(&output.output().tool_calls, &self.0.settings.tools).await;
+        let context = results.iter().fold(snapshot.context.clone(), |context, result| context.add(Message::from(result)));
+        self.commit(&snapshot, context, None).map(|()| results)
+    }
+
+    /// Lets the model go on from the results of its tool calls, for sessions without a memory. In a
+    /// chat session, where [`call_tools`](Self::call_tools) has put them into the context, pass none.
+    pub fn resume(&self, results: Vec<ToolResult>) -> Act<ToolMessages> {
+        self.act(ToolMessages::from(results))
+    }
+
+    /// Adds something to the context without asking the model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] in a session whose context shows the model nothing.
+    pub fn add(&self, entry: impl Into<Entry>) -> Result<()> {
+        let mut state = self.state();
+        if state.context.is_stateless() {
+            return Err(Error::from(ErrorKind::Config("a simple context shows the model nothing that is added to it".into()))
+                .with_hint("build the session with `ChatContext::new()`"));
+        }
+        state.context = state.context.add(entry);
+        state.version += 1;
+        Ok(())
+    }
+
+    /// Another session that starts with this one's context and goes its own way.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.state().clone();
+        Self::assemble(self.0.settings.clone(), state)
+    }
+
+    /// Forgets the conversation; the settings stay.
+    pub fn reset(&self) {
+        let mut state = self.state();
+        *state = State { context: state.context.reset(), version: state.version + 1, last_prompt: None };
+    }
+
+    /// The context as it is now.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.state().context.clone()
+    }
+
+    /// The request of the latest turn, exactly as it was sent. [`preview`](Instruct::preview) shows
+    /// one before it is sent.
+    #[must_use]
+    pub fn last_prompt(&self) -> Option<Arc<ChatRequest>> {
+        self.state().last_prompt.clone()
+    }
+
+    /// The backend.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.settings.backend
+    }
+
+    /// A number that tells this session from all others of the process.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    fn assemble(settings: Settings, state: State) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(Arc::new(Inner { settings, state: Mutex::new(state), id: NEXT.fetch_add(1, Ordering::Relaxed) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let state = self.state();
+        Snapshot { context: state.context.clone(), version: state.version }
+    }
+
+    /// Replaces the context, if it is still the one that the call began with.
+    fn commit(&self, snapshot: &Snapshot, context: Context, prompt: Option<Arc<ChatRequest>>) -> Result<()> {
+        let mut state = self.state();
+        if state.version != snapshot.version && !context.is_stateless() {
+            return Err(Error::from(ErrorKind::Conflict)
+                .with_hint("await calls one after the other, or give each its own `fork()` of the session"));
+        }
+        state.context = context;
+        state.version += 1;
+        if prompt.is_some() {
+            state.last_prompt = prompt;
+        }
+        Ok(())
+    }
+
+    /// Commits a turn.
+    fn commit_turn(
+        &self,
+        snapshot: &Snapshot,
+        asked: &[Message],
+        output: &Arc<ModelOutput>,
+        request: Arc<ChatRequest>,
+    ) -> Result<()> {
+        let context = snapshot.context.add_turn(asked.iter().cloned(), Arc::clone(output));
+        self.commit(snapshot, context, Some(request)).map_err(|e| e.with_partial(Arc::clone(output)))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("id", &self.0.id)
+            .field("backend", &self.0.settings.backend)
+            .field("context", &state.context)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
