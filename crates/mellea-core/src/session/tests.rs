@@ -273,7 +273,7 @@ async fn preview_shows_the_request_and_sends_nothing() {
     let preview = call.clone().preview().await.unwrap();
     assert!(backend.requests().is_empty());
     call.await.unwrap();
-    assert_eq!(backend.requests(), [preview.clone()]);
+    assert_eq!(backend.requests(), std::slice::from_ref(&preview));
     assert_eq!(*m.last_prompt().unwrap(), preview);
     assert_eq!(preview.messages[0], Message::system("Be kind."));
 }
