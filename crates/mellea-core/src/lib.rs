@@ -2,10 +2,12 @@
 
 pub mod error;
 pub mod output;
+pub mod schema;
 pub mod tool;
 
 pub use error::{Error, ErrorKind, Result};
 pub use output::{FinishReason, ModelOutput, Usage, Warning};
+pub use schema::{Parsed, Schema};
 pub use tool::ToolCall;
 
 /// Scripted backends (filled later).
