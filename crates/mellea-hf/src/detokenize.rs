@@ -46,9 +46,11 @@ impl StreamDecoder {
             }
             Way::Window { before, waiting } => {
                 waiting.push(token);
+                if unfinished(tokenizer, waiting) && waiting.len() < LONGEST_WAIT {
+                    return Ok(String::new());
+                }
                 let (known, all) = decode_window(tokenizer, before, waiting)?;
-                let unfinished = all.ends_with('\u{FFFD}') && waiting.len() < LONGEST_WAIT;
-                if unfinished || all.len() <= known.len() {
+                if all.len() <= known.len() {
                     return Ok(String::new());
                 }
                 before.clear();
@@ -69,6 +71,13 @@ impl StreamDecoder {
             }
         }
     }
+}
+
+/// Whether the tokens' bytes are no whole characters yet. Looking for the replacement character in their text
+/// instead would take one that the model wrote for half a character.
+fn unfinished(tokenizer: &TextTokenizer, tokens: &[u32]) -> bool {
+    let bytes: Vec<u8> = tokens.iter().filter_map(|token| tokenizer.token_bytes(*token)).flatten().collect();
+    std::str::from_utf8(&bytes).is_err()
 }
 
 fn decode_window(tokenizer: &TextTokenizer, before: &VecDeque<u32>, waiting: &[u32]) -> Result<(String, String)> {

@@ -70,4 +70,4 @@ fn ends(defaults: &GenerationDefaults, config: &ModelConfig, tokenizer: &TextTok
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

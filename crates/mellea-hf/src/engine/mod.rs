@@ -30,6 +30,18 @@ pub(crate) struct Request {
     pub(crate) max_new_tokens: usize,
     pub(crate) constraint: Option<Constraint>,
     pub(crate) output: OutputRules,
+    pub(crate) keep_logits: KeepLogits,
+}
+
+/// Whether the scores of each generated token are reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum KeepLogits {
+    #[default]
+    None,
+    /// As the model gave them.
+    Raw,
+    /// After penalties, constraint and sampling's filters.
+    Processed,
 }
 
 /// Why an answer ended.
@@ -55,6 +67,8 @@ pub(crate) struct Stats {
 #[derive(Debug)]
 pub(crate) enum Update {
     Piece(Piece),
+    /// The scores that the next token was chosen by.
+    Logits(Vec<f32>),
     /// The last one of an answer that did not fail.
     Finished { reason: Finish, stats: Stats },
 }
@@ -117,13 +131,16 @@ pub(crate) struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Starts the thread.
-    pub(crate) fn start(engine: Engine) -> Result<Self> {
+    /// Starts the thread; with a pool, the arithmetic uses its threads and no others.
+    pub(crate) fn start(engine: Engine, pool: Option<rayon::ThreadPool>) -> Result<Self> {
         let capacity = engine.options.queue;
         let (jobs, queue) = sync_channel(capacity);
         thread::Builder::new()
             .name("mellea-hf".to_owned())
-            .spawn(move || serve(&engine, &queue))
+            .spawn(move || match pool {
+                Some(pool) => pool.install(move || serve(&engine, &queue)),
+                None => serve(&engine, &queue),
+            })
             .map_err(|source| ErrorKind::Compute { source: Box::new(source) })?;
         Ok(Self { jobs, capacity })
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use tokio::sync::mpsc;
 
-use super::{Engine, Finish, Request, Stats, Update};
+use super::{Engine, Finish, KeepLogits, Request, Stats, Update};
 use crate::detokenize::StreamDecoder;
 use crate::error::{Error, Result};
 use crate::grammar::GrammarState;
@@ -36,6 +36,7 @@ pub(super) struct Sequence {
     grammar: Option<GrammarState>,
     decoder: StreamDecoder,
     output: OutputParser,
+    keep_logits: KeepLogits,
 }
 
 impl Sequence {
@@ -61,6 +62,7 @@ impl Sequence {
             grammar,
             decoder: StreamDecoder::new(&engine.tokenizer, shown),
             output: OutputParser::new(request.output),
+            keep_logits: request.keep_logits,
             prompt: request.prompt,
         }
     }
@@ -95,11 +97,18 @@ impl Sequence {
     }
 
     fn choose(&mut self, engine: &Engine, mut logits: Vec<f32>) -> Result<u32> {
+        if self.keep_logits == KeepLogits::Raw {
+            drop(self.updates.send(Ok(Update::Logits(logits.clone()))));
+        }
         let grammar = &mut self.grammar;
-        self.sampler.next(&mut logits, &self.prompt, &self.generated, |logits| {
+        let token = self.sampler.next(&mut logits, &self.prompt, &self.generated, |logits| {
             forbid(&engine.padding, logits);
             grammar.as_mut().map_or(Ok(()), |grammar| grammar.mask(logits))
-        })
+        })?;
+        if self.keep_logits == KeepLogits::Processed {
+            drop(self.updates.send(Ok(Update::Logits(logits))));
+        }
+        Ok(token)
     }
 
     fn take(&mut self, engine: &Engine, token: u32) -> Result<Step> {

@@ -4,12 +4,9 @@ use minijinja::value::Kwargs;
 use minijinja::{Error, ErrorKind, Value as JinjaValue};
 use serde_json::{Number, Value};
 
-/// The filter `tojson(indent, ensure_ascii, separators, sort_keys)`.
-pub(super) fn tojson(value: &JinjaValue, indent: Option<usize>, options: Kwargs) -> Result<JinjaValue, Error> {
-    let indent = match options.get::<Option<usize>>("indent")? {
-        Some(indent) => Some(indent),
-        None => indent,
-    };
+/// The filter `tojson(ensure_ascii, indent, separators, sort_keys)`; only the first may stand without its name.
+pub(super) fn tojson(value: &JinjaValue, ascii: Option<bool>, options: Kwargs) -> Result<JinjaValue, Error> {
+    let indent = options.get::<Option<usize>>("indent")?;
     let separators = options.get::<Option<Vec<String>>>("separators")?.unwrap_or_default();
     let (item, key) = match separators.as_slice() {
         [item, key] => (item.clone(), key.clone()),
@@ -20,7 +17,7 @@ pub(super) fn tojson(value: &JinjaValue, indent: Option<usize>, options: Kwargs)
         indent,
         item,
         key,
-        ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        ascii: options.get::<Option<bool>>("ensure_ascii")?.or(ascii).unwrap_or(false),
         sort: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
     };
     options.assert_all_used()?;
