@@ -6,6 +6,7 @@ pub mod component;
 pub mod content;
 pub mod context;
 pub mod error;
+pub mod functional;
 mod generate;
 pub mod message;
 pub mod model;
@@ -39,7 +40,7 @@ pub use sampling::{
 };
 pub use schema::Schema;
 pub use session::{
-    Act, Bare, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
+    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
 };
 pub use thunk::{Delta, DeltaStream, Thunk};
 pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};

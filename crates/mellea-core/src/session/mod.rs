@@ -2,6 +2,7 @@
 
 mod act;
 mod builder;
+mod complete;
 mod instruct;
 mod stream;
 mod transform;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use act::Act;
 pub use builder::SessionBuilder;
+pub use complete::Complete;
 pub use instruct::{Bare, Generative, Instruct, Whole};
 pub use stream::OutputStream;
 pub use transform::{TransformCall, Transformed};
@@ -134,6 +136,12 @@ impl Session {
     /// Checks requirements against the last answer, or another output. The context stays as it is.
     pub fn validate<R: Into<Requirement>>(&self, requirements: impl IntoIterator<Item = R>) -> Validate {
         Validate::new(self.clone(), requirements.into_iter().map(Into::into).collect())
+    }
+
+    /// Continues texts as they stand, without a chat template and without history. The context stays
+    /// as it is.
+    pub fn complete<P: Into<String>>(&self, prompts: impl IntoIterator<Item = P>) -> Complete {
+        Complete::new(self.clone(), prompts.into_iter().map(Into::into).collect())
     }
 
     /// Runs the tool calls of an answer, and adds the results to the context.

@@ -343,3 +343,13 @@ async fn silence_is_a_timeout_and_cancel_keeps_what_there_was() {
     assert!(matches!(error.kind(), crate::ErrorKind::Cancelled));
     assert_eq!(error.partial().unwrap().text, "b");
 }
+
+#[tokio::test]
+async fn raw_completions_pair_by_index_and_fail_alone() {
+    let refused = Reply::refuse(crate::ErrorKind::Busy("later".into()));
+    let backend = ScriptedBackend::new([Reply::text("one"), refused, Reply::text("three")]);
+    let outputs = Session::new(backend.clone()).complete(["a", "b", " ", "c"]).await.unwrap();
+    let texts: Vec<_> = outputs.iter().map(|o| o.as_ref().map(|o| o.text.as_str()).map_err(|e| e.kind().to_string())).collect();
+    assert_eq!(texts, [Ok("one"), Err("busy: later".into()), Err("the prompt is empty".into()), Ok("three")]);
+    assert_eq!(backend.raw_requests().len(), 3);
+}
