@@ -1,7 +1,7 @@
-//! mellea-hf
-#![allow(dead_code)]
+#![doc = include_str!("../README.md")]
 
 mod backend;
+mod bench;
 mod builder;
 mod config;
 mod detokenize;
@@ -26,3 +26,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use hub::Download;
 pub use model::Precision;
 pub use template::Clock;
+
+/// For the benchmarks of this crate. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bench::{MaskBench, MaskState};
+}

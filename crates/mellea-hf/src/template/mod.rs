@@ -21,8 +21,8 @@ use crate::tokenizer::TextTokenizer;
 
 const DEFAULT: &str = "default";
 const WITH_TOOLS: &str = "tool_use";
-/// Instructions that one rendering may take: far more than a long conversation needs, and a second at most.
-const FUEL: u64 = 20_000_000;
+/// Instructions that one rendering may take: far more than a long conversation needs.
+const FUEL: u64 = 5_000_000;
 /// Variables that a caller's own template variables cannot replace.
 const RESERVED: [&str; 4] = ["messages", "tools", "documents", "add_generation_prompt"];
 
