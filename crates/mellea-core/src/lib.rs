@@ -8,7 +8,7 @@ pub mod tool;
 pub use error::{Error, ErrorKind, Result};
 pub use output::{FinishReason, ModelOutput, Usage, Warning};
 pub use schema::{Parsed, Schema};
-pub use tool::ToolCall;
+pub use tool::{Tool, ToolCall, Tools};
 
 /// Scripted backends (filled later).
 pub mod testing {
