@@ -2,13 +2,13 @@
 
 mod conform;
 mod dialect;
-mod equal;
-mod extract;
+pub(crate) mod equal;
+pub(crate) mod extract;
 mod hint;
 mod merge;
 mod normalise;
-mod path;
-mod validate;
+pub(crate) mod path;
+pub(crate) mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -280,6 +280,10 @@ impl Schema {
             }
             Err(mismatch) => Err(mismatch),
         }
+    }
+    /// The object schema and its patterns, for those who check values part by part.
+    pub(crate) fn validator(&self) -> (&Value, Validator<'_>) {
+        (&self.0.plain, Validator::new(&self.0.plain, &self.0.patterns))
     }
 }
 

@@ -285,7 +285,7 @@ pub(crate) fn admits_null(root: &Value, schema: &Value) -> bool {
 }
 
 /// Whether this member is a `null` that means "not there".
-pub(super) fn stands_for_absent(root: &Value, rules: &Map<String, Value>, name: &str, schema: &Value, member: &Value) -> bool {
+pub(crate) fn stands_for_absent(root: &Value, rules: &Map<String, Value>, name: &str, schema: &Value, member: &Value) -> bool {
     member.is_null() && !required(rules).any(|r| r == name) && !admits_null(root, schema)
 }
 
@@ -299,7 +299,7 @@ pub(crate) fn names_type(rules: &Map<String, Value>, name: &str) -> bool {
 }
 
 /// Whether the schema's `type` lets this value through.
-pub(super) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
+pub(crate) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
     if !rules.contains_key("type") {
         return true;
     }
@@ -330,7 +330,7 @@ fn is_tagged_for(schema: &Value, value: &Value) -> bool {
 }
 
 /// What a schema asks for, in words for a message.
-fn expected(root: &Value, schema: &Value) -> String {
+pub(crate) fn expected(root: &Value, schema: &Value) -> String {
     if let Some(Value::Array(allowed)) = resolve(root, schema).get("enum") {
         return one_of(allowed);
     }
