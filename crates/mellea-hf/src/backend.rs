@@ -237,7 +237,7 @@ fn event(piece: Piece) -> Event {
     match piece {
         Piece::Text(text) => Event::Text(text),
         Piece::Thinking(text) => Event::Thinking(text),
-        Piece::ToolCall { name, arguments } => Event::ToolCall(ToolCall { id: request::call_id(), name, arguments }),
+        Piece::ToolCall { name, arguments } => Event::ToolCall(ToolCall::with_id(request::call_id(), name, arguments)),
     }
 }
 

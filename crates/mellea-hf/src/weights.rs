@@ -56,11 +56,6 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Whether there is a tensor of this name.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.place.contains_key(name)
-    }
-
     /// A tensor in single precision, which must have exactly this shape.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let wrong = |file: &str, found: String| -> Error {

@@ -158,12 +158,7 @@ fn message(message: &Message) -> Result<Value> {
 }
 
 fn tools(request: &ChatRequest) -> Vec<Value> {
-    let tool = |tool: &mellea_core::ToolSpec| {
-        let function =
-            json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
-        json!({"type": "function", "function": function})
-    };
-    request.tools.iter().map(tool).collect()
+    request.tools.iter().map(mellea_core::ToolSpec::to_openai).collect()
 }
 
 /// Everything that is no sampling option is offered to the template, whose switches for thinking have two names.

@@ -10,10 +10,10 @@ use crate::model::{KvCache, Positions, Row};
 /// With every feature of the decoder in at least one of them.
 const CHECKPOINTS: [&str; 7] = ["llama", "granite", "mistral", "qwen3", "qwen2", "llama_bias", "granite_hybrid"];
 
-struct Reference {
-    ids: Vec<u32>,
-    logits: Vec<Vec<f32>>,
-    greedy: Vec<u32>,
+pub(crate) struct Reference {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) logits: Vec<Vec<f32>>,
+    pub(crate) greedy: Vec<u32>,
 }
 
 fn fixture(name: &str) -> PathBuf {
@@ -27,7 +27,7 @@ pub(crate) fn decoder(directory: &Path, precision: Precision) -> Result<Decoder>
     Decoder::load(ModelConfig::from_json(&config)?, &mut weights, precision)
 }
 
-fn reference(directory: &Path) -> Reference {
+pub(crate) fn reference(directory: &Path) -> Reference {
     let tensors = candle_core::safetensors::load(directory.join("ref.safetensors"), &Device::Cpu).unwrap();
     let ids = |name: &str| -> Vec<u32> {
         tensors[name].flatten_all().unwrap().to_dtype(candle_core::DType::U32).unwrap().to_vec1().unwrap()
@@ -37,12 +37,12 @@ fn reference(directory: &Path) -> Reference {
     Reference { ids: ids("ids"), logits: logits.to_vec2().unwrap(), greedy: ids("greedy") }
 }
 
-fn run(decoder: &Decoder, tokens: &[u32], cache: &mut KvCache, positions: Positions) -> Vec<Vec<f32>> {
+pub(crate) fn run(decoder: &Decoder, tokens: &[u32], cache: &mut KvCache, positions: Positions) -> Vec<Vec<f32>> {
     let logits = decoder.forward(&mut [Row { tokens, cache }], positions).unwrap();
     logits[0].to_vec2().unwrap()
 }
 
-fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+pub(crate) fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     assert_eq!((a.len(), a[0].len()), (b.len(), b[0].len()));
     a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
@@ -52,7 +52,7 @@ fn argmax(row: &[f32]) -> u32 {
     u32::try_from(best.0).unwrap()
 }
 
-fn greedy(decoder: &Decoder, prompt: &[u32], total: usize) -> Vec<u32> {
+pub(crate) fn greedy(decoder: &Decoder, prompt: &[u32], total: usize) -> Vec<u32> {
     let mut cache = decoder.new_cache();
     let mut tokens = prompt.to_vec();
     let mut new = prompt.to_vec();
@@ -77,7 +77,7 @@ fn logits_equal_those_of_transformers_at_every_position() {
 }
 
 #[test]
-fn greedy_tokens_equal_those_of_transformers() {
+pub(crate) fn greedy_tokens_equal_those_of_transformers() {
     for name in CHECKPOINTS {
         let decoder = decoder(&fixture(name), Precision::F32).unwrap();
         let reference = reference(&fixture(name));

@@ -36,6 +36,7 @@ impl KvCache {
     }
 
     /// Forgets everything from a position on.
+    #[cfg(test)]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }

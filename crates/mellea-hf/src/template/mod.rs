@@ -5,7 +5,6 @@ mod json;
 mod python;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -156,9 +155,6 @@ fn refused(error: minijinja::Error) -> Error {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     Error::template(format!("{detail}{line}"))
 }
-
-/// Shared by all requests of a model.
-pub(crate) type SharedTemplate = Arc<ChatTemplate>;
 
 #[cfg(test)]
 mod tests;
