@@ -1,0 +1,4 @@
+//! What the macros' expansions do, and what they refuse.
+
+mod compile;
+mod generative;
