@@ -19,7 +19,9 @@ impl Doc {
         let values: Vec<&Expr> = attributes.iter().filter_map(value).collect();
         let texts: Option<Vec<String>> = values.iter().map(|value| literal(value)).collect();
         match texts {
-            Some(texts) => Some(join(texts.iter().flat_map(|text| text.split('\n')))).filter(|text| !text.is_empty()).map(Self::Text),
+            Some(texts) => {
+                Some(join(texts.iter().flat_map(|text| text.split('\n')))).filter(|text| !text.is_empty()).map(Self::Text)
+            }
             None => Some(Self::Expression(quote!(::core::concat!(#(#values, "\n"),*).trim()))),
         }
     }
@@ -137,13 +139,29 @@ mod tests {
 
     #[test]
     fn no_text_is_no_doc() {
-        assert_eq!(doc(&parse_quote!(struct X;)), None);
-        assert_eq!(doc(&parse_quote!(#[doc(hidden)] #[doc = " "] struct X;)), None);
+        assert_eq!(
+            doc(&parse_quote!(
+                struct X;
+            )),
+            None
+        );
+        assert_eq!(
+            doc(&parse_quote!(
+                #[doc(hidden)]
+                #[doc = " "]
+                struct X;
+            )),
+            None
+        );
     }
 
     #[test]
     fn texts_from_files_are_left_to_the_compiler() {
-        let doc = doc(&parse_quote!(#[doc = include_str!("prompt.md")] struct X;)).unwrap();
+        let doc = doc(&parse_quote!(
+            #[doc = include_str!("prompt.md")]
+            struct X;
+        ))
+        .unwrap();
         assert!(doc.contains("include_str ! (\"prompt.md\")"), "{doc}");
     }
 }

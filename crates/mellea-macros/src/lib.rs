@@ -1,4 +1,7 @@
-//! mellea-macros
+//! The macros of Mellea: `#[generative]` for functions that a model carries out, and `#[tool]` for functions that a model calls.
+//!
+//! The crate `mellea` re-exports both, and is what expansions name; under which name it is a dependency is found out. A crate that
+//! re-exports Mellea says where with `crate = "path"`.
 
 mod attr;
 mod doc;
@@ -11,14 +14,14 @@ mod tool;
 
 use proc_macro::TokenStream;
 
-/// G
+#[doc = include_str!("../docs/generative.md")]
 #[proc_macro_attribute]
 pub fn generative(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    generative::generative(arguments.into(), item.into()).unwrap_or_else(|e| e.into_compile_error()).into()
+    generative::generative(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// T
+#[doc = include_str!("../docs/tool.md")]
 #[proc_macro_attribute]
 pub fn tool(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    tool::tool(arguments.into(), item.into()).unwrap_or_else(|e| e.into_compile_error()).into()
+    tool::tool(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

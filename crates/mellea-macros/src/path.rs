@@ -15,7 +15,10 @@ const PACKAGES: [(&str, &str); 2] = [("mellea", "mellea"), ("mellea-core", "mell
 pub(crate) fn resolve(given: Option<&LitStr>) -> Result<Path> {
     if let Some(path) = given {
         return path.parse_with(Path::parse_mod_style).map_err(|_| {
-            Error::new(path.span(), "this is no path: `crate` is where Mellea is found, for example `crate = \"my_crate::mellea\"`")
+            Error::new(
+                path.span(),
+                "this is no path: `crate` is where Mellea is found, for example `crate = \"my_crate::mellea\"`",
+            )
         });
     }
     PACKAGES.iter().find_map(|(package, name)| found(package, name)).ok_or_else(|| {

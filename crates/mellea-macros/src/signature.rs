@@ -27,12 +27,9 @@ fn parameter(input: &FnArg, faults: &mut Faults) -> Option<Parameter> {
         }
     };
     match &*input.pat {
-        Pat::Ident(PatIdent { by_ref: None, subpat: None, mutability, ident, .. }) => Some(Parameter {
-            attrs: input.attrs.clone(),
-            mutability: *mutability,
-            name: ident.clone(),
-            ty: (*input.ty).clone(),
-        }),
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, mutability, ident, .. }) => {
+            Some(Parameter { attrs: input.attrs.clone(), mutability: *mutability, name: ident.clone(), ty: (*input.ty).clone() })
+        }
         pattern => {
             faults.at(pattern, "a parameter needs a plain name, which the model sees");
             None

@@ -47,13 +47,22 @@ fn a_waiting_function_with_settings() {
 fn all_mistakes_are_reported_at_once() {
     let found = mistakes(
         quote!(requires("x"), strategy("y"), option(Temperature), crate = "not a path"),
-        quote!(unsafe fn f<T>(self, (a, b): T, mut c: u8) -> Result<T> { todo!() }),
+        quote!(
+            unsafe fn f<T>(self, (a, b): T, mut c: u8) -> Result<T> {
+                todo!()
+            }
+        ),
     );
     assert_eq!(found.len(), 12, "{found:#?}");
 }
 
 #[test]
 fn something_that_is_no_function_is_told_apart() {
-    let found = mistakes(quote!(), quote!(struct X;));
+    let found = mistakes(
+        quote!(),
+        quote!(
+            struct X;
+        ),
+    );
     assert_eq!(found, ["`#[generative]` stands on a function without a body: `async fn name(text: &str) -> String;`"]);
 }

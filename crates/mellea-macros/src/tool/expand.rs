@@ -99,11 +99,8 @@ impl Tool {
         };
         let conversion = self.fallible.then(|| failure(krate));
         let timeout = self.timeout.as_ref().map(|timeout| quote!(.with_timeout(#timeout)));
-        let (constructor, body) = if is_async {
-            (quote!(tool), quote!(async move { #result }))
-        } else {
-            (quote!(tool_fn), result)
-        };
+        let (constructor, body) =
+            if is_async { (quote!(tool), quote!(async move { #result })) } else { (quote!(tool_fn), result) };
         // Without parameters the arguments are there all the same, and unused.
         let unused = fields.is_empty().then(|| quote!(let _ = &arguments;));
         quote! {{

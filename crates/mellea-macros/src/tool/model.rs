@@ -114,7 +114,8 @@ fn name(given: Option<&LitStr>, signature: &Signature, faults: &mut Faults) -> S
     let name = given.map_or_else(|| signature.ident.unraw().to_string(), LitStr::value);
     let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(known) {
-        let advice = format!("a tool's name has 1 to {MAX_NAME} ASCII letters, digits, `_` and `-`: give it one with `name = \"…\"`");
+        let advice =
+            format!("a tool's name has 1 to {MAX_NAME} ASCII letters, digits, `_` and `-`: give it one with `name = \"…\"`");
         match given {
             Some(given) => faults.at(given, advice),
             None => faults.at(&signature.ident, advice),

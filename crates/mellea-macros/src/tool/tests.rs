@@ -49,7 +49,16 @@ fn a_plain_function() {
 fn all_mistakes_are_reported_at_once() {
     let found = mistakes(
         quote!(title = "x", name = "get weather", timeout("y"), crate = "not a path"),
-        quote!(fn f<'a, T>(&self, (a, b): T, c: &'a str, #[tool(min = 1)] #[cfg(x)] d: impl Clone);),
+        quote!(
+            fn f<'a, T>(
+                &self,
+                (a, b): T,
+                c: &'a str,
+                #[tool(min = 1)]
+                #[cfg(x)]
+                d: impl Clone,
+            );
+        ),
     );
     assert_eq!(found.len(), 14, "{found:#?}");
 }

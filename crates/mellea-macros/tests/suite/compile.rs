@@ -3,7 +3,7 @@
 #[test]
 fn inputs_compile_or_are_refused() {
     let cases = trybuild::TestCases::new();
-    for name in ["generative"] {
+    for name in ["generative", "tool"] {
         cases.pass(format!("tests/compile/{name}/pass/*.rs"));
         cases.compile_fail(format!("tests/compile/{name}/fail/*.rs"));
     }

@@ -18,8 +18,4 @@ async fn no_path(text: &str) -> String;
 #[generative(crate = mellea)]
 async fn no_text(text: &str) -> String;
 
-/// Of the wrong type.
-#[generative(require(12), strategy = "often")]
-async fn wrong_type(text: &str) -> String;
-
 fn main() {}
