@@ -17,7 +17,7 @@ use crate::thunk::{Delta, Shared};
 
 /// The most bytes of text that one answer may have: a server that never stops must not fill the
 /// memory.
-pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The longest run of white space outside of a string that JSON may have while it is generated.
 const MAX_WHITESPACE_RUN: usize = 256;

@@ -247,7 +247,7 @@ impl ModelOptions {
         let mut resolved = Resolved { warnings, ..Resolved::default() };
         for (option, value) in merged.values {
             if !(value.is_null() && option != ModelOption::StreamTimeout) {
-                resolved.take(option, value)?;
+                resolved.take(option, &value)?;
             }
         }
         resolved.tools = merged.tools.unwrap_or_default();
@@ -328,30 +328,30 @@ impl Default for RequestOptions {
 }
 
 impl Resolved {
-    fn take(&mut self, option: ModelOption, value: Value) -> Result<()> {
+    fn take(&mut self, option: ModelOption, value: &Value) -> Result<()> {
         let to = &mut self.options;
-        let bad = |expected| invalid(option, &value, expected);
+        let bad = |expected| invalid(option, value, expected);
         match option {
             ModelOption::Temperature => {
                 let number = value.as_f64().filter(|t| t.is_finite() && *t >= 0.0);
                 to.temperature = Some(number.ok_or_else(|| bad("a number of at least 0"))?);
             }
             ModelOption::MaxNewTokens => {
-                to.max_new_tokens = Some(positive(&value).ok_or_else(|| bad("an integer of at least 1"))?)
+                to.max_new_tokens = Some(positive(value).ok_or_else(|| bad("an integer of at least 1"))?)
             }
             ModelOption::ContextWindow => {
-                to.context_window = Some(positive(&value).ok_or_else(|| bad("an integer of at least 1"))?)
+                to.context_window = Some(positive(value).ok_or_else(|| bad("an integer of at least 1"))?)
             }
             ModelOption::Seed => to.seed = Some(value.as_u64().ok_or_else(|| bad("an integer of at least 0"))?),
             ModelOption::SystemPrompt => {
                 self.system_prompt = Some(value.as_str().ok_or_else(|| bad("a text"))?.to_owned());
             }
             ModelOption::Thinking => {
-                to.thinking = Some(thinking(&value).ok_or_else(|| bad("true, false, \"low\", \"medium\" or \"high\""))?);
+                to.thinking = Some(thinking(value).ok_or_else(|| bad("true, false, \"low\", \"medium\" or \"high\""))?);
             }
             ModelOption::Stream => to.stream = value.as_bool().ok_or_else(|| bad("true or false"))?,
             ModelOption::StreamTimeout => {
-                to.stream_timeout = match &value {
+                to.stream_timeout = match value {
                     Value::Null => None,
                     v => {
                         let seconds = v.as_f64().filter(|s| *s > 0.0);
@@ -363,10 +363,10 @@ impl Resolved {
             ModelOption::Tools => return Err(bad("a set of tools")),
             ModelOption::ToolChoice => {
                 to.tool_choice =
-                    Some(tool_choice(&value).ok_or_else(|| bad("\"auto\", \"none\", \"required\" or {\"tool\": name}"))?);
+                    Some(tool_choice(value).ok_or_else(|| bad("\"auto\", \"none\", \"required\" or {\"tool\": name}"))?);
             }
             ModelOption::StopSequences => {
-                let texts: Option<Vec<String>> = match &value {
+                let texts: Option<Vec<String>> = match value {
                     Value::String(one) => Some(vec![one.clone()]),
                     Value::Array(many) => many.iter().map(|v| v.as_str().map(str::to_owned)).collect(),
                     _ => None,

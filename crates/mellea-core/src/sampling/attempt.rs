@@ -1,12 +1,13 @@
 //! The record of one attempt.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::ChatRequest;
 use crate::error::Error;
 use crate::output::{ModelOutput, Usage};
-use crate::requirement::Verdict;
+use crate::requirement::{Outcome, Verdict};
 
 /// One attempt: what was asked, what came back, and what the checks said.
 #[derive(Clone, Debug)]
@@ -60,5 +61,34 @@ impl Attempt {
     /// How good it is among failures: whole before faulty, then by requirements met, then later.
     pub(super) fn merit(&self) -> (bool, usize, usize) {
         (self.fault.is_none(), self.verdicts.iter().filter(|v| v.passed()).count(), self.number)
+    }
+}
+
+impl fmt::Display for Attempt {
+    /// A readable trace: the answer, and each requirement with its verdict and reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attempt {} ({} ms", self.number, self.latency.as_millis())?;
+        if let Some(tokens) = self.usage().total_tokens() {
+            write!(f, ", {tokens} tokens")?;
+        }
+        f.write_str(")")?;
+        for line in self.text().lines() {
+            write!(f, "\n  | {line}")?;
+        }
+        if let Some(fault) = &self.fault {
+            write!(f, "\n  ✗ {}", fault.kind())?;
+        }
+        for verdict in &self.verdicts {
+            let sign = match verdict.result.outcome {
+                Outcome::Pass => "✓",
+                Outcome::Fail => "✗",
+                Outcome::Undecided => "?",
+            };
+            write!(f, "\n  {sign} {}", verdict.requirement)?;
+            if let Some(reason) = &verdict.result.reason {
+                write!(f, " ({reason})")?;
+            }
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::component::{Component, DynComponent};
 use crate::error::{ErrorKind, Result};
 use crate::options::{ModelOptions, OptionKey, OptionValue};
 use crate::requirement::Requirement;
-use crate::sampling::{self, Output, Plan, SamplingResult, SamplingStrategy};
+use crate::sampling::{self, Output, Plan, SamplingResult, SamplingStrategy, StopReason};
 use crate::thunk::Thunk;
 use crate::tool::{Tool, Tools};
 
@@ -66,12 +66,10 @@ impl Call {
         let plan = self.plan()?;
         let found = sampling::sample(&plan, &snapshot.context, action).await?;
         let chosen = found.attempts.get(found.chosen);
-        if let (sampling::StopReason::Success, Some(attempt)) = (&found.stopped, chosen) {
-            if let Some(output) = &attempt.output {
-                self.session.commit_turn(&snapshot, &found.asked, output, Arc::clone(&attempt.request))?;
-            }
-        }
         let output = chosen.and_then(|attempt| attempt.output.as_ref());
+        if let (StopReason::Success, Some(attempt), Some(output)) = (&found.stopped, chosen, output) {
+            self.session.commit_turn(&snapshot, &found.asked, output, Arc::clone(&attempt.request))?;
+        }
         let value = match (found.value, output) {
             (Some(value), Some(output)) => Some(typed(action, value, output)?),
             _ => None,

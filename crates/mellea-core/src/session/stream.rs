@@ -36,8 +36,10 @@ pub struct OutputStream<T = String> {
     thunk: Thunk,
     deltas: DeltaStream,
     tools: Tools,
-    parse: Box<dyn Fn(&ModelOutput) -> Result<T> + Send>,
+    parse: Parse<T>,
 }
+
+type Parse<T> = Box<dyn Fn(&ModelOutput) -> Result<T> + Send>;
 
 impl<T> OutputStream<T> {
     pub(super) fn new(thunk: Thunk, tools: Tools, parse: impl Fn(&ModelOutput) -> Result<T> + Send + 'static) -> Self {

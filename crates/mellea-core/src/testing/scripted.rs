@@ -49,8 +49,10 @@ struct Script {
     raw_requests: Vec<RawRequest>,
 }
 
+type Answer = Box<dyn FnMut(&ChatRequest) -> Option<Reply> + Send>;
+
 struct Rule {
-    answer: Box<dyn FnMut(&ChatRequest) -> Option<Reply> + Send>,
+    answer: Answer,
     used: bool,
     name: String,
 }
