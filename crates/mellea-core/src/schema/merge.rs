@@ -24,12 +24,19 @@ pub(super) fn merge(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Ma
 
 /// Whether `a` says something about properties that only `b` names.
 fn closes(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    let open = matches!(a.get("additionalProperties"), None | Some(Value::Bool(true)));
+    let open = matches!(
+        a.get("additionalProperties"),
+        None | Some(Value::Bool(true))
+    );
     let known = a.get("properties").and_then(Value::as_object);
     !open
         && b.get("properties")
             .and_then(Value::as_object)
-            .is_some_and(|theirs| theirs.keys().any(|key| !known.is_some_and(|k| k.contains_key(key))))
+            .is_some_and(|theirs| {
+                theirs
+                    .keys()
+                    .any(|key| !known.is_some_and(|k| k.contains_key(key)))
+            })
 }
 
 fn both(key: &str, a: &Value, b: &Value) -> Option<Value> {
@@ -56,10 +63,18 @@ fn both(key: &str, a: &Value, b: &Value) -> Option<Value> {
             Some(Value::Object(out))
         }
         "minimum" | "exclusiveMinimum" | "minLength" | "minItems" => {
-            Some(if a.as_f64()? >= b.as_f64()? { a.clone() } else { b.clone() })
+            Some(if a.as_f64()? >= b.as_f64()? {
+                a.clone()
+            } else {
+                b.clone()
+            })
         }
         "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" => {
-            Some(if a.as_f64()? <= b.as_f64()? { a.clone() } else { b.clone() })
+            Some(if a.as_f64()? <= b.as_f64()? {
+                a.clone()
+            } else {
+                b.clone()
+            })
         }
         _ => None,
     }
@@ -71,9 +86,16 @@ fn types(a: &Value, b: &Value) -> Option<Value> {
         one => vec![one.clone()],
     };
     let (ours, theirs) = (list(a), list(b));
-    let has = |set: &[Value], name: &Value| set.contains(name) || (name == "integer" && set.iter().any(|t| t == "number"));
+    let has = |set: &[Value], name: &Value| {
+        set.contains(name) || (name == "integer" && set.iter().any(|t| t == "number"))
+    };
     let mut shared: Vec<Value> = ours.iter().filter(|t| has(&theirs, t)).cloned().collect();
-    shared.extend(theirs.iter().filter(|t| has(&ours, t) && !ours.contains(t)).cloned());
+    shared.extend(
+        theirs
+            .iter()
+            .filter(|t| has(&ours, t) && !ours.contains(t))
+            .cloned(),
+    );
     match shared.len() {
         0 => None,
         1 => shared.pop(),
@@ -83,7 +105,9 @@ fn types(a: &Value, b: &Value) -> Option<Value> {
 
 /// Folds the parts of `allOf` into the schema itself, as far as they can be merged.
 pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
-    let Some(Value::Array(parts)) = out.shift_remove("allOf") else { return out };
+    let Some(Value::Array(parts)) = out.shift_remove("allOf") else {
+        return out;
+    };
     let mut rest = Vec::new();
     for part in parts {
         match part.as_object().and_then(|p| merge(&out, p)) {
@@ -100,10 +124,17 @@ pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
 /// Makes the union `key` of a schema simple: the rest of the schema moves into the branches, a
 /// union of plain words becomes one `enum`, a union of one branch becomes that branch.
 pub(super) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<String, Value> {
-    let Some(Value::Array(branches)) = out.get(key).cloned() else { return out };
-    let base: Map<String, Value> =
-        out.iter().filter(|(k, _)| *k != key && !is_annotation(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let Some(mut branches) = distribute(&base, branches) else { return out };
+    let Some(Value::Array(branches)) = out.get(key).cloned() else {
+        return out;
+    };
+    let base: Map<String, Value> = out
+        .iter()
+        .filter(|(k, _)| *k != key && !is_annotation(k))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    let Some(mut branches) = distribute(&base, branches) else {
+        return out;
+    };
     out.retain(|k, _| is_annotation(k));
     branches.dedup();
     if let Some(words) = words(&branches) {
@@ -124,7 +155,11 @@ fn distribute(base: &Map<String, Value>, branches: Vec<Value>) -> Option<Vec<Val
     if base.is_empty() {
         return Some(branches);
     }
-    let mergeable = |m: &Map<String, Value>| ["$ref", "allOf", "anyOf", "oneOf"].iter().all(|k| !m.contains_key(*k));
+    let mergeable = |m: &Map<String, Value>| {
+        ["$ref", "allOf", "anyOf", "oneOf"]
+            .iter()
+            .all(|k| !m.contains_key(*k))
+    };
     if !mergeable(base) {
         return None;
     }
@@ -140,7 +175,10 @@ fn words(branches: &[Value]) -> Option<Vec<Value>> {
     let mut out: Vec<Value> = Vec::new();
     for branch in branches {
         let branch = branch.as_object()?;
-        if branch.keys().any(|k| !matches!(k.as_str(), "type" | "enum" | "const")) {
+        if branch
+            .keys()
+            .any(|k| !matches!(k.as_str(), "type" | "enum" | "const"))
+        {
             return None;
         }
         let found = match (branch.get("const"), branch.get("enum")) {
