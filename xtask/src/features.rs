@@ -1,4 +1,4 @@
-//! Each library with no features, with each feature alone, and with all of them.
+//! Each published library with no features, with each feature alone, and with all of them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{Failure, cargo};
 pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     cargo::need("clippy", "clippy")?;
     let mut failed = Vec::new();
-    for member in workspace.members.iter().filter(|m| m.has_library) {
+    for member in workspace.members.iter().filter(|m| m.has_library && m.published) {
         for features in combinations(member) {
             let arguments =
                 ["clippy", "--quiet", "--package", &member.name, "--lib", "--no-default-features", "--features", &features];

@@ -32,7 +32,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     cargo::run(words(["test", "--no-fail-fast"], workspace))
 }
 
-/// Builds all binaries and runs the examples, except those that `[package.metadata.services]` of their
+/// Builds the examples and runs them, except those that `[package.metadata.services]` of their
 /// manifest says need a service.
 pub(crate) fn examples(workspace: &Workspace) -> Result<(), Failure> {
     let examples = workspace.member(EXAMPLES)?;
@@ -40,8 +40,9 @@ pub(crate) fn examples(workspace: &Workspace) -> Result<(), Failure> {
     if let Some(unknown) = examples.services.keys().find(|name| !known.contains(name)) {
         return Err(format!("`{unknown}` under [package.metadata.services] of {EXAMPLES} is not a binary").into());
     }
-    // This program is running, and some systems do not let a running program be replaced.
-    cargo::run(words(["build", "--bins", "--exclude", "xtask"], workspace))?;
+    // Tests bring features of their own; to leave them out would build half of the tree once more.
+    let named = examples.binaries.iter().flat_map(|name| ["--bin".into(), name.clone()]);
+    cargo::run(words(["build", "--tests"], workspace).chain(named))?;
     let mut failed = Vec::new();
     for name in examples.binaries.iter().filter(|name| *name != PICO_EVAL) {
         if let Some(service) = examples.services.get(name) {

@@ -25,6 +25,8 @@ pub(crate) struct Member {
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) has_library: bool,
+    /// Others may depend on it: not `publish = false`.
+    pub(crate) published: bool,
     pub(crate) binaries: Vec<String>,
     pub(crate) benches: Vec<String>,
     /// Binaries that need a running service, and its name: `[package.metadata.services]`.
@@ -81,6 +83,7 @@ impl Member {
                 .iter()
                 .map(|d| Dependency { name: text(&d["name"]), dev: d["kind"] == "dev" })
                 .collect(),
+            published: package["publish"].is_null(),
             has_library: items(&package["targets"]).iter().any(is_library),
             binaries: names("bin"),
             benches: names("bench"),
@@ -112,12 +115,13 @@ mod tests {
                 "dependencies": [{"name": "y", "kind": null}, {"name": "z", "kind": "dev"}],
                 "targets": [{"name": "b", "kind": ["lib"]}, {"name": "run", "kind": ["bin"]}, {"name": "fast", "kind": ["bench"]}],
                 "metadata": {"services": {"run": "ollama"}},
-            }, {"name": "a"}],
+            }, {"name": "a", "publish": []}],
         }));
         let b = workspace.member("b").unwrap();
         assert_eq!(b.features.keys().collect::<Vec<_>>(), ["default", "x"]);
         assert_eq!((b.has_library, &*b.binaries, &*b.benches), (true, &["run".into()][..], &["fast".into()][..]));
         assert_eq!(b.services["run"], "ollama");
+        assert!(b.published && !workspace.member("a").unwrap().published);
         assert_eq!(b.dependencies.iter().map(|d| (d.name.as_str(), d.dev)).collect::<Vec<_>>(), [("y", false), ("z", true)]);
         assert_eq!(workspace.everything(), ["--workspace", "--features", "b/default,b/x"]);
         assert!(workspace.member("c").is_err());
