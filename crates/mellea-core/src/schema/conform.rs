@@ -31,10 +31,7 @@ impl<'s> Validator<'s> {
         }
         match value {
             Value::Array(items) => {
-                let prefix = rules
-                    .get("prefixItems")
-                    .and_then(Value::as_array)
-                    .map_or(&[][..], Vec::as_slice);
+                let prefix = rules.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
                 for (index, item) in items.iter_mut().enumerate() {
                     if let Some(schema) = prefix.get(index).or_else(|| rules.get("items")) {
                         self.conform_node(schema, item, depth + 1);
@@ -42,12 +39,7 @@ impl<'s> Validator<'s> {
                 }
             }
             Value::Object(map) => {
-                for (name, schema) in rules
-                    .get("properties")
-                    .and_then(Value::as_object)
-                    .into_iter()
-                    .flatten()
-                {
+                for (name, schema) in rules.get("properties").and_then(Value::as_object).into_iter().flatten() {
                     let Some(member) = map.get_mut(name) else {
                         continue;
                     };
@@ -68,26 +60,14 @@ impl<'s> Validator<'s> {
             }
             _ => {}
         }
-        for part in rules
-            .get("allOf")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for part in rules.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             self.conform_node(part, value, depth + 1);
         }
         for union in ["anyOf", "oneOf"] {
-            let branches = rules
-                .get(union)
-                .and_then(Value::as_array)
-                .map_or(&[][..], Vec::as_slice);
+            let branches = rules.get(union).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let fitting: Vec<&'s Value> = branches
                 .iter()
-                .filter(|branch| {
-                    resolve(self.root, branch)
-                        .as_object()
-                        .is_none_or(|rules| admits_type(rules, value))
-                })
+                .filter(|branch| resolve(self.root, branch).as_object().is_none_or(|rules| admits_type(rules, value)))
                 .collect();
             let chosen = match fitting.as_slice() {
                 [only] => Some(*only),

@@ -14,10 +14,7 @@ pub(super) fn strict(root: &Value) -> Result<Value> {
         let group = Path::Key(&Path::Root, "$defs");
         let mut strict_defs = Map::new();
         for (name, body) in defs {
-            strict_defs.insert(
-                name.clone(),
-                Value::Object(node(root, body, &Path::Key(&group, name))?),
-            );
+            strict_defs.insert(name.clone(), Value::Object(node(root, body, &Path::Key(&group, name))?));
         }
         out.insert("$defs".to_owned(), Value::Object(strict_defs));
     }
@@ -29,8 +26,7 @@ fn node(root: &Value, schema: &Value, at: &Path<'_>) -> Result<Map<String, Value
     let source = schema.as_object().unwrap_or(&empty);
     let known = ["type", "$ref", "anyOf", "oneOf", "enum", "const"];
     if !known.iter().any(|key| source.contains_key(*key)) {
-        return Err(unsupported("{}", at.pointer())
-            .with_hint("a strict schema cannot hold a value of any type"));
+        return Err(unsupported("{}", at.pointer()).with_hint("a strict schema cannot hold a value of any type"));
     }
     let mut out = Map::new();
     for (keyword, value) in source {
@@ -45,10 +41,7 @@ fn node(root: &Value, schema: &Value, at: &Path<'_>) -> Result<Map<String, Value
             "additionalProperties" if value == &Value::Bool(false) => {}
             "properties" => {
                 let properties = value.as_object().unwrap_or(&empty);
-                let names = properties
-                    .keys()
-                    .map(|name| Value::from(name.as_str()))
-                    .collect();
+                let names = properties.keys().map(|name| Value::from(name.as_str())).collect();
                 let needed: Vec<&str> = required(source).collect();
                 let mut strict_properties = Map::new();
                 for (name, property) in properties {
@@ -64,11 +57,7 @@ fn node(root: &Value, schema: &Value, at: &Path<'_>) -> Result<Map<String, Value
             "anyOf" | "oneOf" => {
                 let mut branches = Vec::new();
                 for (index, branch) in value.as_array().into_iter().flatten().enumerate() {
-                    branches.push(Value::Object(node(
-                        root,
-                        branch,
-                        &Path::Index(&here, index),
-                    )?));
+                    branches.push(Value::Object(node(root, branch, &Path::Index(&here, index))?));
                 }
                 out.insert("anyOf".to_owned(), Value::Array(branches));
             }
@@ -78,8 +67,8 @@ fn node(root: &Value, schema: &Value, at: &Path<'_>) -> Result<Map<String, Value
             "const" => {
                 out.insert("enum".to_owned(), Value::Array(vec![value.clone()]));
             }
-            "type" | "enum" | "description" | "$ref" | "pattern" | "minimum" | "maximum"
-            | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" | "minItems" | "maxItems" => {
+            "type" | "enum" | "description" | "$ref" | "pattern" | "minimum" | "maximum" | "exclusiveMinimum"
+            | "exclusiveMaximum" | "multipleOf" | "minItems" | "maxItems" => {
                 out.insert(keyword.clone(), value.clone());
             }
             other => return Err(unsupported(other, at.pointer())),
@@ -90,18 +79,11 @@ fn node(root: &Value, schema: &Value, at: &Path<'_>) -> Result<Map<String, Value
         && let Some(reference) = out.shift_remove("$ref")
     {
         let branch = std::iter::once(("$ref".to_owned(), reference)).collect();
-        out.insert(
-            "anyOf".to_owned(),
-            Value::Array(vec![Value::Object(branch)]),
-        );
+        out.insert("anyOf".to_owned(), Value::Array(vec![Value::Object(branch)]));
     }
-    if out.get("type").is_some_and(|t| {
-        t == "object" || t.as_array().is_some_and(|t| t.contains(&"object".into()))
-    }) {
-        out.entry("properties")
-            .or_insert_with(|| Value::Object(Map::new()));
-        out.entry("required")
-            .or_insert_with(|| Value::Array(Vec::new()));
+    if out.get("type").is_some_and(|t| t == "object" || t.as_array().is_some_and(|t| t.contains(&"object".into()))) {
+        out.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+        out.entry("required").or_insert_with(|| Value::Array(Vec::new()));
         out.insert("additionalProperties".to_owned(), Value::Bool(false));
     }
     Ok(out)
@@ -113,9 +95,7 @@ fn or_null(mut schema: Map<String, Value>) -> Map<String, Value> {
         branches.push(null());
         return schema;
     }
-    let scalar = schema
-        .get("type")
-        .is_some_and(|t| t.is_array() || (t != "object" && t != "array"));
+    let scalar = schema.get("type").is_some_and(|t| t.is_array() || (t != "object" && t != "array"));
     if scalar {
         if let Some(types) = schema.get_mut("type") {
             *types = match types.take() {
@@ -135,10 +115,7 @@ fn or_null(mut schema: Map<String, Value>) -> Map<String, Value> {
     if let Some(description) = schema.shift_remove("description") {
         out.insert("description".to_owned(), description);
     }
-    out.insert(
-        "anyOf".to_owned(),
-        Value::Array(vec![Value::Object(schema), null()]),
-    );
+    out.insert("anyOf".to_owned(), Value::Array(vec![Value::Object(schema), null()]));
     out
 }
 

@@ -15,18 +15,11 @@ pub(crate) fn whole(number: &Number) -> Option<Number> {
     let float = number.as_f64().filter(|f| f.fract() == 0.0)?;
     // The bounds are exact powers of two; a float beyond them fits neither integer type.
     if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the float is whole and within range"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the float is whole and within range")]
         return Some(Number::from(float as i64));
     }
     if (0.0..18_446_744_073_709_551_616.0).contains(&float) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the float is whole and within range"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the float is whole and within range")]
         return Some(Number::from(float as u64));
     }
     None
@@ -34,10 +27,7 @@ pub(crate) fn whole(number: &Number) -> Option<Number> {
 
 fn integer(number: &Number) -> Option<i128> {
     let number = whole(number)?;
-    number
-        .as_i64()
-        .map(i128::from)
-        .or_else(|| number.as_u64().map(i128::from))
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
 fn compare(a: &Number, b: &Number) -> Option<Ordering> {
@@ -47,11 +37,7 @@ fn compare(a: &Number, b: &Number) -> Option<Ordering> {
     }
 }
 
-pub(super) fn check_number(
-    rules: &Map<String, Value>,
-    number: &Number,
-    at: &Path<'_>,
-) -> Result<(), Mismatch> {
+pub(super) fn check_number(rules: &Map<String, Value>, number: &Number, at: &Path<'_>) -> Result<(), Mismatch> {
     type Fits = fn(Ordering) -> bool;
     let bounds: [(&str, &str, Fits); 4] = [
         ("minimum", "at least", Ordering::is_ge),
@@ -63,11 +49,7 @@ pub(super) fn check_number(
         if let Some(Value::Number(bound)) = rules.get(keyword)
             && !compare(number, bound).is_some_and(fits)
         {
-            return Err(Mismatch::new(
-                at,
-                format!("a number of {words} {bound}"),
-                number.to_string(),
-            ));
+            return Err(Mismatch::new(at, format!("a number of {words} {bound}"), number.to_string()));
         }
     }
     if let Some(Value::Number(step)) = rules.get("multipleOf") {
@@ -79,11 +61,7 @@ pub(super) fn check_number(
             },
         };
         if !multiple {
-            return Err(Mismatch::new(
-                at,
-                format!("a multiple of {step}"),
-                number.to_string(),
-            ));
+            return Err(Mismatch::new(at, format!("a multiple of {step}"), number.to_string()));
         }
     }
     Ok(())
@@ -93,9 +71,7 @@ pub(super) fn check_number(
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare(a, b) == Some(Ordering::Equal),
-        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => {
-            canonical(a) == canonical(b)
-        }
+        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => canonical(a) == canonical(b),
         _ => a == b,
     }
 }
@@ -104,15 +80,10 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 pub(super) fn canonical(value: &Value) -> String {
     match value {
         Value::Number(number) => whole(number).unwrap_or_else(|| number.clone()).to_string(),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(canonical).collect::<Vec<_>>().join(",")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
         Value::Object(map) => {
-            let mut members: Vec<String> = map
-                .iter()
-                .map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), canonical(v)))
-                .collect();
+            let mut members: Vec<String> =
+                map.iter().map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), canonical(v))).collect();
             members.sort();
             format!("{{{}}}", members.join(","))
         }

@@ -26,11 +26,7 @@ pub(crate) struct Found {
 
 /// Looks for JSON in a text.
 pub(crate) fn values(text: &str) -> Values<'_> {
-    Values {
-        text,
-        at: 0,
-        budget: text.len().saturating_mul(32).saturating_add(1 << 16),
-    }
+    Values { text, at: 0, budget: text.len().saturating_mul(32).saturating_add(1 << 16) }
 }
 
 impl Iterator for Values<'_> {
@@ -43,16 +39,10 @@ impl Iterator for Values<'_> {
             self.at = start + 1;
             let reached = match scan(bytes, start) {
                 Ok(end) => {
-                    let value = self
-                        .text
-                        .get(start..end)
-                        .and_then(|text| serde_json::from_str(text).ok());
+                    let value = self.text.get(start..end).and_then(|text| serde_json::from_str(text).ok());
                     if let Some(value) = value {
                         self.at = end;
-                        return Some(Found {
-                            range: start..end,
-                            value,
-                        });
+                        return Some(Found { range: start..end, value });
                     }
                     end
                 }
@@ -92,15 +82,10 @@ fn scan(bytes: &[u8], start: usize) -> Result<usize, usize> {
                     return Err(at);
                 }
                 open.push(byte);
-                next = if byte == b'{' {
-                    Next::KeyOrEnd
-                } else {
-                    Next::ValueOrEnd
-                };
+                next = if byte == b'{' { Next::KeyOrEnd } else { Next::ValueOrEnd };
                 at += 1;
             }
-            (b'}', Next::KeyOrEnd | Next::CommaOrEnd)
-            | (b']', Next::ValueOrEnd | Next::CommaOrEnd) => {
+            (b'}', Next::KeyOrEnd | Next::CommaOrEnd) | (b']', Next::ValueOrEnd | Next::CommaOrEnd) => {
                 let opener = if byte == b'}' { b'{' } else { b'[' };
                 if open.pop() != Some(opener) {
                     return Err(at);
@@ -112,11 +97,7 @@ fn scan(bytes: &[u8], start: usize) -> Result<usize, usize> {
                 next = Next::CommaOrEnd;
             }
             (b',', Next::CommaOrEnd) => {
-                next = if open.last() == Some(&b'{') {
-                    Next::Key
-                } else {
-                    Next::Value
-                };
+                next = if open.last() == Some(&b'{') { Next::Key } else { Next::Value };
                 at += 1;
             }
             (b':', Next::Colon) => {

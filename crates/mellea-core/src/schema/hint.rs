@@ -8,11 +8,7 @@ use super::validate::{admits_null, required, target};
 
 /// The type of a whole schema, with its descriptions.
 pub(super) fn full(root: &Value) -> String {
-    let mut writer = Writer {
-        root,
-        seen: BTreeSet::new(),
-        comments: true,
-    };
+    let mut writer = Writer { root, seen: BTreeSet::new(), comments: true };
     // A recursive root is written out here; its definition carries its title.
     if let Some(title) = root.get("title").and_then(Value::as_str) {
         writer.seen.insert(title.to_owned());
@@ -23,18 +19,10 @@ pub(super) fn full(root: &Value) -> String {
 /// The type of a part of a schema, without descriptions and without the members of objects: for
 /// messages.
 pub(super) fn brief(root: &Value, schema: &Value) -> String {
-    let mut writer = Writer {
-        root,
-        seen: BTreeSet::new(),
-        comments: false,
-    };
+    let mut writer = Writer { root, seen: BTreeSet::new(), comments: false };
     let text = writer.node(schema).text;
     // A long type says no more in a message than its first letters.
-    if text.chars().nth(200).is_some() {
-        text.chars().take(200).chain(['…']).collect()
-    } else {
-        text
-    }
+    if text.chars().nth(200).is_some() { text.chars().take(200).chain(['…']).collect() } else { text }
 }
 
 struct Writer<'a> {
@@ -52,10 +40,7 @@ struct Type {
 
 impl Type {
     fn plain(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            union: false,
-        }
+        Self { text: text.into(), union: false }
     }
 
     /// The alternatives once each, `null` last.
@@ -78,10 +63,7 @@ impl Type {
         if null {
             seen.push("null".to_owned());
         }
-        Self {
-            union: union || seen.len() > 1,
-            text: seen.join(" | "),
-        }
+        Self { union: union || seen.len() > 1, text: seen.join(" | ") }
     }
 }
 
@@ -96,17 +78,10 @@ impl Writer<'_> {
         let Some(rules) = schema.as_object() else {
             return Type::plain("any");
         };
-        if let (Some(body), Some(reference)) = (
-            target(self.root, rules),
-            rules.get("$ref").and_then(Value::as_str),
-        ) {
+        if let (Some(body), Some(reference)) = (target(self.root, rules), rules.get("$ref").and_then(Value::as_str)) {
             let name = reference.rsplit('/').next().unwrap_or(reference).to_owned();
             let body = body.clone();
-            return if self.seen.insert(name.clone()) {
-                self.node(&body)
-            } else {
-                Type::plain(name)
-            };
+            return if self.seen.insert(name.clone()) { self.node(&body) } else { Type::plain(name) };
         }
         if let Some(only) = rules.get("const") {
             return Type::plain(only.to_string());
@@ -116,23 +91,16 @@ impl Writer<'_> {
         }
         for union in ["anyOf", "oneOf"] {
             if let Some(Value::Array(branches)) = rules.get(union) {
-                let branches: Vec<Type> = branches
-                    .iter()
-                    .map(|branch| self.described(branch))
-                    .collect();
+                let branches: Vec<Type> = branches.iter().map(|branch| self.described(branch)).collect();
                 return Type::any_of(branches);
             }
         }
         if let Some(Value::Array(parts)) = rules.get("allOf") {
-            let mut texts: Vec<String> =
-                parts.iter().map(|part| wrapped(self.node(part))).collect();
+            let mut texts: Vec<String> = parts.iter().map(|part| wrapped(self.node(part))).collect();
             if rules.contains_key("type") {
                 texts.insert(0, wrapped(self.typed(rules)));
             }
-            return Type {
-                text: texts.join(" & "),
-                union: texts.len() > 1,
-            };
+            return Type { text: texts.join(" & "), union: texts.len() > 1 };
         }
         self.typed(rules)
     }
@@ -145,11 +113,7 @@ impl Writer<'_> {
         {
             let words: Vec<&str> = description.split_whitespace().collect();
             if !words.is_empty() {
-                node.text = format!(
-                    "{} /* {} */",
-                    node.text,
-                    words.join(" ").replace("*/", "* /")
-                );
+                node.text = format!("{} /* {} */", node.text, words.join(" ").replace("*/", "* /"));
             }
         }
         node
@@ -159,11 +123,7 @@ impl Writer<'_> {
         match rules.get("type") {
             Some(Value::String(name)) => self.named(name, rules),
             Some(Value::Array(names)) => {
-                let parts: Vec<Type> = names
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(|name| self.named(name, rules))
-                    .collect();
+                let parts: Vec<Type> = names.iter().filter_map(Value::as_str).map(|name| self.named(name, rules)).collect();
                 Type::any_of(parts)
             }
             _ => Type::plain("any"),
@@ -183,9 +143,7 @@ impl Writer<'_> {
             let items: Vec<String> = prefix.iter().map(|item| self.node(item).text).collect();
             return Type::plain(format!("[{}]", items.join(", ")));
         }
-        let item = rules
-            .get("items")
-            .map_or_else(|| Type::plain("any"), |item| self.node(item));
+        let item = rules.get("items").map_or_else(|| Type::plain("any"), |item| self.node(item));
         Type::plain(wrapped(item) + "[]")
     }
 
@@ -218,9 +176,5 @@ impl Writer<'_> {
 }
 
 fn wrapped(node: Type) -> String {
-    if node.union {
-        format!("({})", node.text)
-    } else {
-        node.text
-    }
+    if node.union { format!("({})", node.text) } else { node.text }
 }

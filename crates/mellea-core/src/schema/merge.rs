@@ -24,19 +24,12 @@ pub(super) fn merge(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Ma
 
 /// Whether `a` says something about properties that only `b` names.
 fn closes(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
-    let open = matches!(
-        a.get("additionalProperties"),
-        None | Some(Value::Bool(true))
-    );
+    let open = matches!(a.get("additionalProperties"), None | Some(Value::Bool(true)));
     let known = a.get("properties").and_then(Value::as_object);
     !open
         && b.get("properties")
             .and_then(Value::as_object)
-            .is_some_and(|theirs| {
-                theirs
-                    .keys()
-                    .any(|key| !known.is_some_and(|k| k.contains_key(key)))
-            })
+            .is_some_and(|theirs| theirs.keys().any(|key| !known.is_some_and(|k| k.contains_key(key))))
 }
 
 fn both(key: &str, a: &Value, b: &Value) -> Option<Value> {
@@ -63,18 +56,10 @@ fn both(key: &str, a: &Value, b: &Value) -> Option<Value> {
             Some(Value::Object(out))
         }
         "minimum" | "exclusiveMinimum" | "minLength" | "minItems" => {
-            Some(if a.as_f64()? >= b.as_f64()? {
-                a.clone()
-            } else {
-                b.clone()
-            })
+            Some(if a.as_f64()? >= b.as_f64()? { a.clone() } else { b.clone() })
         }
         "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" => {
-            Some(if a.as_f64()? <= b.as_f64()? {
-                a.clone()
-            } else {
-                b.clone()
-            })
+            Some(if a.as_f64()? <= b.as_f64()? { a.clone() } else { b.clone() })
         }
         _ => None,
     }
@@ -86,16 +71,9 @@ fn types(a: &Value, b: &Value) -> Option<Value> {
         one => vec![one.clone()],
     };
     let (ours, theirs) = (list(a), list(b));
-    let has = |set: &[Value], name: &Value| {
-        set.contains(name) || (name == "integer" && set.iter().any(|t| t == "number"))
-    };
+    let has = |set: &[Value], name: &Value| set.contains(name) || (name == "integer" && set.iter().any(|t| t == "number"));
     let mut shared: Vec<Value> = ours.iter().filter(|t| has(&theirs, t)).cloned().collect();
-    shared.extend(
-        theirs
-            .iter()
-            .filter(|t| has(&ours, t) && !ours.contains(t))
-            .cloned(),
-    );
+    shared.extend(theirs.iter().filter(|t| has(&ours, t) && !ours.contains(t)).cloned());
     match shared.len() {
         0 => None,
         1 => shared.pop(),
@@ -127,11 +105,8 @@ pub(super) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<Stri
     let Some(Value::Array(branches)) = out.get(key).cloned() else {
         return out;
     };
-    let base: Map<String, Value> = out
-        .iter()
-        .filter(|(k, _)| *k != key && !is_annotation(k))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
+    let base: Map<String, Value> =
+        out.iter().filter(|(k, _)| *k != key && !is_annotation(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
     let Some(mut branches) = distribute(&base, branches) else {
         return out;
     };
@@ -155,11 +130,7 @@ fn distribute(base: &Map<String, Value>, branches: Vec<Value>) -> Option<Vec<Val
     if base.is_empty() {
         return Some(branches);
     }
-    let mergeable = |m: &Map<String, Value>| {
-        ["$ref", "allOf", "anyOf", "oneOf"]
-            .iter()
-            .all(|k| !m.contains_key(*k))
-    };
+    let mergeable = |m: &Map<String, Value>| ["$ref", "allOf", "anyOf", "oneOf"].iter().all(|k| !m.contains_key(*k));
     if !mergeable(base) {
         return None;
     }
@@ -175,10 +146,7 @@ fn words(branches: &[Value]) -> Option<Vec<Value>> {
     let mut out: Vec<Value> = Vec::new();
     for branch in branches {
         let branch = branch.as_object()?;
-        if branch
-            .keys()
-            .any(|k| !matches!(k.as_str(), "type" | "enum" | "const"))
-        {
+        if branch.keys().any(|k| !matches!(k.as_str(), "type" | "enum" | "const")) {
             return None;
         }
         let found = match (branch.get("const"), branch.get("enum")) {

@@ -2,13 +2,13 @@
 
 mod conform;
 mod dialect;
-mod equal;
-mod extract;
+pub(crate) mod equal;
+pub(crate) mod extract;
 mod hint;
 mod merge;
 mod normalise;
-mod path;
-mod validate;
+pub(crate) mod path;
+pub(crate) mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -121,29 +121,16 @@ impl Schema {
     ///
     /// [`SchemaUnsupported`](ErrorKind::SchemaUnsupported), with the first keyword that cannot be
     /// enforced and its place.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers hand over a schema they made for this"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over a schema they made for this")]
     pub fn from_value(schema: Value) -> Result<Self> {
         let bare = normalise::normalise(&schema)?;
         let wrapped = !is_object(&bare);
         let plain = if wrapped { wrap(&bare) } else { bare.clone() };
         let mut patterns = BTreeMap::new();
         collect_patterns(&plain, &mut patterns);
-        let name = bare
-            .get("title")
-            .and_then(Value::as_str)
-            .map(safe_name)
-            .filter(|name| !name.is_empty());
+        let name = bare.get("title").and_then(Value::as_str).map(safe_name).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| WRAPPER.to_owned());
-        Ok(Self(Arc::new(Inner {
-            name,
-            bare,
-            plain,
-            wrapped,
-            patterns,
-        })))
+        Ok(Self(Arc::new(Inner { name, bare, plain, wrapped, patterns })))
     }
 
     /// The type's title in letters, digits, `_` and `-`, at most 64 of them; `result` if it has none.
@@ -184,11 +171,7 @@ impl Schema {
     /// A value of the type as the model is asked to write it: in the wrapper, if there is one.
     #[must_use]
     pub fn wrap(&self, value: Value) -> Value {
-        if self.0.wrapped {
-            json!({ WRAPPER: value })
-        } else {
-            value
-        }
+        if self.0.wrapped { json!({ WRAPPER: value }) } else { value }
     }
 
     /// Whether a value of the type fits; it stands without a wrapper, as in [`Parsed::value`].
@@ -200,9 +183,7 @@ impl Schema {
     /// [`SchemaMismatch`](ErrorKind::SchemaMismatch) with the first place that does not fit.
     pub fn validate(&self, value: &Value) -> Result<()> {
         let mut validator = Validator::new(&self.0.bare, &self.0.patterns);
-        validator
-            .check(&self.0.bare, value, &Path::Root)
-            .map_err(mismatch)
+        validator.check(&self.0.bare, value, &Path::Root).map_err(mismatch)
     }
 
     /// Reads the value out of an answer.
@@ -218,8 +199,7 @@ impl Schema {
     /// [`Parse`](ErrorKind::Parse) if there is none. The answer is kept as the error's
     /// [`partial`](Error::partial) output.
     pub fn parse(&self, text: &str) -> Result<Parsed> {
-        self.parse_inner(text)
-            .map_err(|error| error.with_partial(Arc::new(ModelOutput::new(text))))
+        self.parse_inner(text).map_err(|error| error.with_partial(Arc::new(ModelOutput::new(text))))
     }
 
     /// Reads the answer as a Rust value, together with what surrounded its JSON.
@@ -231,9 +211,7 @@ impl Schema {
     pub fn read<T: DeserializeOwned>(&self, text: &str) -> Result<(T, Option<String>)> {
         let parsed = self.parse(text)?;
         let value = T::deserialize(parsed.value).map_err(|error| {
-            Error::new(ErrorKind::Parse(error.to_string()))
-                .with_source(error)
-                .with_partial(Arc::new(ModelOutput::new(text)))
+            Error::new(ErrorKind::Parse(error.to_string())).with_source(error).with_partial(Arc::new(ModelOutput::new(text)))
         })?;
         Ok((value, parsed.lenient))
     }
@@ -244,9 +222,7 @@ impl Schema {
             Ok(value) => {
                 let mut parsed = self.accept(value, true).map_err(mismatch)?;
                 if text.trim_start().starts_with('\u{feff}') {
-                    parsed
-                        .lenient
-                        .get_or_insert_with(|| "a byte order mark".to_owned());
+                    parsed.lenient.get_or_insert_with(|| "a byte order mark".to_owned());
                 }
                 return Ok(parsed);
             }
@@ -259,10 +235,7 @@ impl Schema {
             let is_object = found.value.is_object();
             match self.accept(found.value.clone(), false) {
                 Ok(parsed) => {
-                    return Ok(Parsed {
-                        lenient: note(),
-                        ..parsed
-                    });
+                    return Ok(Parsed { lenient: note(), ..parsed });
                 }
                 // A reference such as `[1]` in prose is no attempt at an answer.
                 Err(mismatch) if is_object => {
@@ -281,13 +254,10 @@ impl Schema {
         match (unwrapped, fault) {
             (Some(parsed), _) => Ok(parsed),
             (None, Some(fault)) => Err(mismatch(fault)),
-            (None, None) if bare_text.starts_with(['{', '[']) => Err(Error::new(ErrorKind::Parse(
-                format!("its JSON is broken: {syntax}"),
-            ))
-            .with_source(syntax)),
-            (None, None) => {
-                Err(Error::new(ErrorKind::Parse("it holds no JSON".to_owned())).with_source(syntax))
+            (None, None) if bare_text.starts_with(['{', '[']) => {
+                Err(Error::new(ErrorKind::Parse(format!("its JSON is broken: {syntax}"))).with_source(syntax))
             }
+            (None, None) => Err(Error::new(ErrorKind::Parse("it holds no JSON".to_owned())).with_source(syntax)),
         }
     }
 
@@ -299,25 +269,21 @@ impl Schema {
             Ok(()) => {
                 validator.conform(&inner.plain, &mut value);
                 if inner.wrapped {
-                    let unwrapped = value
-                        .as_object_mut()
-                        .and_then(|map| map.shift_remove(WRAPPER));
+                    let unwrapped = value.as_object_mut().and_then(|map| map.shift_remove(WRAPPER));
                     value = unwrapped.unwrap_or(Value::Null);
                 }
-                Ok(Parsed {
-                    value,
-                    lenient: None,
-                })
+                Ok(Parsed { value, lenient: None })
             }
             Err(_) if inner.wrapped && bare && self.validate(&value).is_ok() => {
                 Validator::new(&inner.bare, &inner.patterns).conform(&inner.bare, &mut value);
-                Ok(Parsed {
-                    value,
-                    lenient: Some("the value without its wrapper".to_owned()),
-                })
+                Ok(Parsed { value, lenient: Some("the value without its wrapper".to_owned()) })
             }
             Err(mismatch) => Err(mismatch),
         }
+    }
+    /// The object schema and its patterns, for those who check values part by part.
+    pub(crate) fn validator(&self) -> (&Value, Validator<'_>) {
+        (&self.0.plain, Validator::new(&self.0.plain, &self.0.patterns))
     }
 }
 
@@ -340,16 +306,8 @@ impl<'de> Deserialize<'de> for Schema {
 }
 
 fn mismatch(fault: Mismatch) -> Error {
-    let Mismatch {
-        path,
-        expected,
-        found,
-    } = fault;
-    Error::new(ErrorKind::SchemaMismatch {
-        path,
-        expected,
-        found,
-    })
+    let Mismatch { path, expected, found } = fault;
+    Error::new(ErrorKind::SchemaMismatch { path, expected, found })
 }
 
 /// The reference to a definition.
@@ -359,9 +317,7 @@ fn pointer_to(name: &str) -> String {
 
 fn is_object(schema: &Value) -> bool {
     schema.get("type").is_some_and(|t| t == "object")
-        && !["anyOf", "oneOf", "allOf", "enum", "const"]
-            .iter()
-            .any(|key| schema.get(key).is_some())
+        && !["anyOf", "oneOf", "allOf", "enum", "const"].iter().any(|key| schema.get(key).is_some())
 }
 
 /// The object schema around one that is no object; what describes the type stays outside.
@@ -386,17 +342,14 @@ fn wrap(bare: &Value) -> Value {
 
 fn collect_patterns(schema: &Value, patterns: &mut BTreeMap<String, Regex>) {
     match schema {
-        Value::Array(items) => items
-            .iter()
-            .for_each(|item| collect_patterns(item, patterns)),
+        Value::Array(items) => items.iter().for_each(|item| collect_patterns(item, patterns)),
         Value::Object(map) => {
             if let Some(Value::String(pattern)) = map.get("pattern")
                 && let Ok(regex) = Regex::new(pattern)
             {
                 patterns.insert(pattern.clone(), regex);
             }
-            map.values()
-                .for_each(|value| collect_patterns(value, patterns));
+            map.values().for_each(|value| collect_patterns(value, patterns));
         }
         _ => {}
     }
@@ -405,11 +358,7 @@ fn collect_patterns(schema: &Value, patterns: &mut BTreeMap<String, Regex>) {
 /// A title as providers take it for a schema's name.
 fn safe_name(title: &str) -> String {
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }
     };
     title.chars().map(safe).take(64).collect()
 }

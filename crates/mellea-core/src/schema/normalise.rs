@@ -13,31 +13,22 @@ use crate::error::{Error, ErrorKind, Result};
 const MAX_PARTS: usize = 20_000;
 
 /// The seven type names of JSON Schema.
-const TYPES: [&str; 7] = [
-    "object", "array", "string", "integer", "number", "boolean", "null",
-];
+const TYPES: [&str; 7] = ["object", "array", "string", "integer", "number", "boolean", "null"];
 
 /// Whether a keyword only describes, so that it never decides whether a value fits.
 pub(super) fn is_annotation(keyword: &str) -> bool {
-    matches!(
-        keyword,
-        "title" | "description" | "default" | "examples" | "format"
-    )
+    matches!(keyword, "title" | "description" | "default" | "examples" | "format")
 }
 
 /// A schema that cannot be enforced.
 pub(super) fn unsupported(keyword: &str, path: String) -> Error {
-    Error::new(ErrorKind::SchemaUnsupported {
-        keyword: keyword.to_owned(),
-        path,
-    })
+    Error::new(ErrorKind::SchemaUnsupported { keyword: keyword.to_owned(), path })
 }
 
 /// The normal form of a schema, not yet wrapped into an object.
 pub(super) fn normalise(source: &Value) -> Result<Value> {
     if depth(source) > MAX_DEPTH {
-        return Err(unsupported("nesting", String::new())
-            .with_hint("a schema may be nested 128 levels deep"));
+        return Err(unsupported("nesting", String::new()).with_hint("a schema may be nested 128 levels deep"));
     }
     let mut normaliser = Normaliser::new(source);
     let mut root = match &normaliser.root_name {
@@ -48,22 +39,12 @@ pub(super) fn normalise(source: &Value) -> Result<Value> {
         None => normaliser.node(source, &Path::Root, 0)?,
     };
     let mut defs = Map::new();
-    while let Some(name) = normaliser
-        .used
-        .iter()
-        .find(|name| !defs.contains_key(*name))
-        .cloned()
-    {
+    while let Some(name) = normaliser.used.iter().find(|name| !defs.contains_key(*name)).cloned() {
         let body = normaliser.definition(&name, 0)?;
         defs.insert(name, Value::Object(body));
     }
     // A recursive root is written out once, so that it is an object rather than a reference.
-    if let Some(body) = root
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(def_name)
-        .and_then(|name| defs.get(&name))
-    {
+    if let Some(body) = root.get("$ref").and_then(Value::as_str).and_then(def_name).and_then(|name| defs.get(&name)) {
         let body = body.as_object().cloned().unwrap_or_default();
         root.shift_remove("$ref");
         for (key, value) in body {
@@ -98,9 +79,7 @@ fn depth(value: &Value) -> usize {
 
 /// The definition that a reference names; `None` if it leads anywhere else.
 pub(super) fn def_name(reference: &str) -> Option<String> {
-    let name = reference
-        .strip_prefix("#/$defs/")
-        .or_else(|| reference.strip_prefix("#/definitions/"))?;
+    let name = reference.strip_prefix("#/$defs/").or_else(|| reference.strip_prefix("#/definitions/"))?;
     if name.contains('/') {
         return None;
     }
@@ -140,22 +119,14 @@ impl<'a> Normaliser<'a> {
     fn new(source: &'a Value) -> Self {
         let mut defs = BTreeMap::new();
         for key in ["definitions", "$defs"] {
-            for (name, body) in source
-                .get(key)
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten()
-            {
+            for (name, body) in source.get(key).and_then(Value::as_object).into_iter().flatten() {
                 let path = Path::Key(&Path::Key(&Path::Root, key), name).pointer();
                 defs.insert(name.clone(), (body, path));
             }
         }
         let mut root_name = None;
         if references(source).contains("#") {
-            let title = source
-                .get("title")
-                .and_then(Value::as_str)
-                .unwrap_or("Root");
+            let title = source.get("title").and_then(Value::as_str).unwrap_or("Root");
             let mut name = title.to_owned();
             while defs.contains_key(&name) {
                 name.push('_');
@@ -164,21 +135,14 @@ impl<'a> Normaliser<'a> {
             root_name = Some(name);
         }
         let recursive = recursive(&defs, root_name.as_deref());
-        Self {
-            defs,
-            root_name,
-            recursive,
-            used: Vec::new(),
-            parts: 0,
-        }
+        Self { defs, root_name, recursive, used: Vec::new(), parts: 0 }
     }
 
     /// The normal form of one schema.
     fn node(&mut self, schema: &Value, at: &Path<'_>, depth: usize) -> Result<Map<String, Value>> {
         self.parts += 1;
         if self.parts > MAX_PARTS || depth > MAX_DEPTH {
-            return Err(unsupported("$ref", at.pointer())
-                .with_hint("with its references written out the schema is too large"));
+            return Err(unsupported("$ref", at.pointer()).with_hint("with its references written out the schema is too large"));
         }
         let source = match schema {
             Value::Bool(true) => return Ok(Map::new()),
@@ -191,8 +155,8 @@ impl<'a> Normaliser<'a> {
             let here = Path::Key(at, keyword);
             let kept = match keyword.as_str() {
                 "$ref" => continue,
-                "$schema" | "$id" | "$comment" | "$defs" | "definitions" | "title" | "examples"
-                | "deprecated" | "readOnly" | "writeOnly" => continue,
+                "$schema" | "$id" | "$comment" | "$defs" | "definitions" | "title" | "examples" | "deprecated" | "readOnly"
+                | "writeOnly" => continue,
                 extension if extension.starts_with("x-") => continue,
                 "unevaluatedProperties" if value == &Value::Bool(false) => {
                     closed = true;
@@ -200,23 +164,15 @@ impl<'a> Normaliser<'a> {
                 }
                 "properties" => {
                     let mut properties = Map::new();
-                    for (name, property) in value
-                        .as_object()
-                        .ok_or_else(|| unsupported(keyword, at.pointer()))?
-                    {
+                    for (name, property) in value.as_object().ok_or_else(|| unsupported(keyword, at.pointer()))? {
                         let place = Path::Key(&here, name);
-                        properties.insert(
-                            name.clone(),
-                            Value::Object(self.node(property, &place, depth + 1)?),
-                        );
+                        properties.insert(name.clone(), Value::Object(self.node(property, &place, depth + 1)?));
                     }
                     Value::Object(properties)
                 }
                 "additionalProperties" if value.is_boolean() => value.clone(),
                 "items" if value == &Value::Bool(false) => value.clone(),
-                "additionalProperties" | "items" => {
-                    Value::Object(self.node(value, &here, depth + 1)?)
-                }
+                "additionalProperties" | "items" => Value::Object(self.node(value, &here, depth + 1)?),
                 "prefixItems" | "anyOf" | "oneOf" | "allOf" => {
                     let parts = value.as_array().filter(|parts| !parts.is_empty());
                     let parts = parts.ok_or_else(|| unsupported(keyword, at.pointer()))?;
@@ -227,16 +183,12 @@ impl<'a> Normaliser<'a> {
                     }
                     Value::Array(list)
                 }
-                plain => {
-                    plain_keyword(plain, value).ok_or_else(|| unsupported(keyword, at.pointer()))?
-                }
+                plain => plain_keyword(plain, value).ok_or_else(|| unsupported(keyword, at.pointer()))?,
             };
             out.insert(keyword.clone(), kept);
         }
         if let Some(reference) = source.get("$ref") {
-            let reference = reference
-                .as_str()
-                .ok_or_else(|| unsupported("$ref", at.pointer()))?;
+            let reference = reference.as_str().ok_or_else(|| unsupported("$ref", at.pointer()))?;
             let target = self.reference(reference, at, depth)?;
             out = with_target(target, out);
         }
@@ -252,20 +204,12 @@ impl<'a> Normaliser<'a> {
     }
 
     /// What a reference stands for: the definition itself, or a reference if it is recursive.
-    fn reference(
-        &mut self,
-        reference: &str,
-        at: &Path<'_>,
-        depth: usize,
-    ) -> Result<Map<String, Value>> {
-        let name = if reference == "#" {
-            self.root_name.clone()
-        } else {
-            def_name(reference)
-        };
+    fn reference(&mut self, reference: &str, at: &Path<'_>, depth: usize) -> Result<Map<String, Value>> {
+        let name = if reference == "#" { self.root_name.clone() } else { def_name(reference) };
         let Some(name) = name.filter(|name| self.defs.contains_key(name)) else {
-            return Err(unsupported("$ref", at.pointer())
-                .with_hint("only references into the schema's own definitions are followed"));
+            return Err(
+                unsupported("$ref", at.pointer()).with_hint("only references into the schema's own definitions are followed")
+            );
         };
         if !self.recursive.contains(&name) {
             return self.definition(&name, depth + 1);
@@ -285,10 +229,7 @@ impl<'a> Normaliser<'a> {
         };
         let path = path.trim_start_matches('/').to_owned();
         // The path was escaped when it was made, and each of its steps is a plain key.
-        let steps: Vec<String> = path
-            .split('/')
-            .map(|s| s.replace("~1", "/").replace("~0", "~"))
-            .collect();
+        let steps: Vec<String> = path.split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
         match steps.as_slice() {
             [group, key] => {
                 let group = Path::Key(&Path::Root, group);
@@ -312,18 +253,14 @@ fn plain_keyword(keyword: &str, value: &Value) -> Option<Value> {
             }
             one => known(one),
         },
-        "required" => value
-            .as_array()
-            .is_some_and(|names| names.iter().all(Value::is_string)),
+        "required" => value.as_array().is_some_and(|names| names.iter().all(Value::is_string)),
         "enum" => value.as_array().is_some_and(|values| !values.is_empty()),
         "const" | "default" => true,
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
         "multipleOf" => value.as_f64().is_some_and(|step| step > 0.0),
         "minLength" | "maxLength" | "minItems" | "maxItems" => value.is_u64(),
         "uniqueItems" => value.is_boolean(),
-        "pattern" => value
-            .as_str()
-            .is_some_and(|pattern| regex_lite::Regex::new(pattern).is_ok()),
+        "pattern" => value.as_str().is_some_and(|pattern| regex_lite::Regex::new(pattern).is_ok()),
         "format" | "description" => value.is_string(),
         _ => false,
     };
@@ -352,9 +289,7 @@ fn close(out: &mut Map<String, Value>) -> bool {
     }
     for union in ["anyOf", "oneOf"] {
         if let Some(Value::Array(branches)) = out.get_mut(union) {
-            return branches
-                .iter_mut()
-                .all(|branch| branch.as_object_mut().is_some_and(close));
+            return branches.iter_mut().all(|branch| branch.as_object_mut().is_some_and(close));
         }
     }
     out.insert("additionalProperties".to_owned(), Value::Bool(false));
@@ -363,10 +298,7 @@ fn close(out: &mut Map<String, Value>) -> bool {
 
 /// Names the type where the other keywords leave only one.
 fn infer_type(out: &mut Map<String, Value>) {
-    if ["type", "$ref", "allOf", "anyOf", "oneOf"]
-        .iter()
-        .any(|key| out.contains_key(*key))
-    {
+    if ["type", "$ref", "allOf", "anyOf", "oneOf"].iter().any(|key| out.contains_key(*key)) {
         return;
     }
     let has = |keys: &[&str]| keys.iter().any(|key| out.contains_key(*key));
@@ -413,11 +345,7 @@ fn recursive(defs: &BTreeMap<String, (&Value, String)>, root: Option<&str>) -> B
     let mut leads: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (name, (body, _)) in defs {
         let mut targets = BTreeSet::new();
-        let direct = if Some(name.as_str()) == root {
-            without_definitions(body)
-        } else {
-            references(body)
-        };
+        let direct = if Some(name.as_str()) == root { without_definitions(body) } else { references(body) };
         for reference in direct {
             if reference == "#" {
                 targets.extend(root.map(str::to_owned));
@@ -447,11 +375,7 @@ fn recursive(defs: &BTreeMap<String, (&Value, String)>, root: Option<&str>) -> B
 
 /// The references of the root itself, not those of the definitions it carries.
 fn without_definitions(root: &Value) -> BTreeSet<&str> {
-    let parts = root
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| *key != "$defs" && *key != "definitions");
+    let parts = root.as_object().into_iter().flatten().filter(|(key, _)| *key != "$defs" && *key != "definitions");
     let mut found: BTreeSet<&str> = parts.flat_map(|(_, value)| references(value)).collect();
     found.extend(root.get("$ref").and_then(Value::as_str));
     found

@@ -29,9 +29,6 @@ impl Path<'_> {
                 }
             };
         }
-        steps
-            .iter()
-            .rev()
-            .fold(String::new(), |out, step| out + "/" + step)
+        steps.iter().rev().fold(String::new(), |out, step| out + "/" + step)
     }
 }

@@ -117,16 +117,9 @@ struct Bounded {
 
 fn sheet<T: JsonSchema>() -> String {
     let schema = Schema::of::<T>().unwrap();
-    let strict = schema.strict().map_or_else(
-        |e| e.to_string(),
-        |s| serde_json::to_string_pretty(&s).unwrap(),
-    );
+    let strict = schema.strict().map_or_else(|e| e.to_string(), |s| serde_json::to_string_pretty(&s).unwrap());
     let plain = serde_json::to_string_pretty(schema.plain()).unwrap();
-    format!(
-        "{}: {}\n\nplain {plain}\n\nstrict {strict}\n",
-        schema.name(),
-        schema.hint()
-    )
+    format!("{}: {}\n\nplain {plain}\n\nstrict {strict}\n", schema.name(), schema.hint())
 }
 
 macro_rules! golden {
@@ -161,22 +154,10 @@ golden! {
 
 #[test]
 fn the_hints_of_the_prompt_form() {
-    assert_eq!(
-        Schema::of::<Status>().unwrap().hint(),
-        r#"{"result": "open" | "paid"}"#
-    );
-    assert_eq!(
-        Schema::of::<Vec<Status>>().unwrap().hint(),
-        r#"{"result": ("open" | "paid")[]}"#
-    );
-    assert_eq!(
-        Schema::of::<Vec<Line>>().unwrap().hint(),
-        r#"{"result": {"sku": string, "weight": number}[]}"#
-    );
-    assert_eq!(
-        Schema::of::<Option<bool>>().unwrap().hint(),
-        r#"{"result": boolean | null}"#
-    );
+    assert_eq!(Schema::of::<Status>().unwrap().hint(), r#"{"result": "open" | "paid"}"#);
+    assert_eq!(Schema::of::<Vec<Status>>().unwrap().hint(), r#"{"result": ("open" | "paid")[]}"#);
+    assert_eq!(Schema::of::<Vec<Line>>().unwrap().hint(), r#"{"result": {"sku": string, "weight": number}[]}"#);
+    assert_eq!(Schema::of::<Option<bool>>().unwrap().hint(), r#"{"result": boolean | null}"#);
 }
 
 #[test]
@@ -186,11 +167,7 @@ fn the_same_type_gives_the_same_bytes() {
 
 fn fault(schema: &Schema, value: &Value) -> (String, String, String) {
     match schema.validate(value).unwrap_err().kind() {
-        ErrorKind::SchemaMismatch {
-            path,
-            expected,
-            found,
-        } => (path.clone(), expected.clone(), found.clone()),
+        ErrorKind::SchemaMismatch { path, expected, found } => (path.clone(), expected.clone(), found.clone()),
         other => panic!("{other:?}"),
     }
 }
@@ -201,54 +178,30 @@ fn a_mismatch_says_where_what_and_what_instead() {
     let mut value = json!({"buyer": {"name": "A", "age": 3}, "lines": [{"sku": "x", "weight": 1}]});
     order.validate(&value).unwrap();
     value["lines"][0]["weight"] = json!("heavy");
-    assert_eq!(
-        fault(&order, &value),
-        (
-            "/lines/0/weight".into(),
-            "number".into(),
-            "\"heavy\"".into()
-        )
-    );
+    assert_eq!(fault(&order, &value), ("/lines/0/weight".into(), "number".into(), "\"heavy\"".into()));
     value["lines"] = json!([]);
     value["status"] = json!("c");
-    assert_eq!(
-        fault(&order, &value),
-        (
-            "/status".into(),
-            "one of \"open\", \"paid\"".into(),
-            "\"c\"".into()
-        )
-    );
+    assert_eq!(fault(&order, &value), ("/status".into(), "one of \"open\", \"paid\"".into(), "\"c\"".into()));
     value["status"] = Value::Null;
     value["buyer"] = json!({"age": 3});
-    assert_eq!(
-        fault(&order, &value),
-        ("/buyer/name".into(), "string".into(), "nothing".into())
-    );
+    assert_eq!(fault(&order, &value), ("/buyer/name".into(), "string".into(), "nothing".into()));
 }
 
 #[test]
 fn a_mismatch_in_a_union_is_that_of_the_branch_that_was_meant() {
     let event = Schema::of::<Event>().unwrap();
     let value = json!({"kind": "click", "x": 1, "y": "top"});
-    assert_eq!(
-        fault(&event, &value),
-        ("/y".into(), "integer".into(), "\"top\"".into())
-    );
+    assert_eq!(fault(&event, &value), ("/y".into(), "integer".into(), "\"top\"".into()));
     let shape = Schema::of::<Shape>().unwrap();
     let value = json!({"Circle": "wide"});
-    assert_eq!(
-        fault(&shape, &value),
-        ("/Circle".into(), "number".into(), "\"wide\"".into())
-    );
+    assert_eq!(fault(&shape, &value), ("/Circle".into(), "number".into(), "\"wide\"".into()));
     assert_eq!(fault(&shape, &json!(7)).0, "");
 }
 
 #[test]
 fn bounds_are_checked() {
     let bounded = Schema::of::<Bounded>().unwrap();
-    let value =
-        |code: &str, stars: f64, tags: &[&str]| json!({"code": code, "stars": stars, "tags": tags});
+    let value = |code: &str, stars: f64, tags: &[&str]| json!({"code": code, "stars": stars, "tags": tags});
     bounded.validate(&value("abc", 3.0, &["a", "b"])).unwrap();
     for (bad, path) in [
         (value("", 3.0, &[]), "/code"),
@@ -260,9 +213,7 @@ fn bounds_are_checked() {
     ] {
         assert_eq!(fault(&bounded, &bad).0, path, "{bad}");
     }
-    let steps =
-        Schema::from_value(json!({"type": "number", "multipleOf": 0.1, "exclusiveMaximum": 1}))
-            .unwrap();
+    let steps = Schema::from_value(json!({"type": "number", "multipleOf": 0.1, "exclusiveMaximum": 1})).unwrap();
     steps.validate(&json!(0.3)).unwrap();
     steps.validate(&json!(0.35)).unwrap_err();
     steps.validate(&json!(1.0)).unwrap_err();
@@ -280,26 +231,10 @@ fn whole_floats_are_integers_and_null_stands_for_absent() {
 #[test]
 fn a_keyword_that_cannot_be_enforced_is_refused_with_its_place() {
     for (schema, keyword, path) in [
-        (
-            json!({"type": "object", "patternProperties": {}}),
-            "patternProperties",
-            "",
-        ),
-        (
-            json!({"properties": {"a/b": {"not": {}}}}),
-            "not",
-            "/properties/a~1b",
-        ),
-        (
-            json!({"items": {"$ref": "http://example.org/x"}}),
-            "$ref",
-            "/items",
-        ),
-        (
-            json!({"$ref": "#/$defs/X", "$defs": {"X": {"if": {}}}}),
-            "if",
-            "/$defs/X",
-        ),
+        (json!({"type": "object", "patternProperties": {}}), "patternProperties", ""),
+        (json!({"properties": {"a/b": {"not": {}}}}), "not", "/properties/a~1b"),
+        (json!({"items": {"$ref": "http://example.org/x"}}), "$ref", "/items"),
+        (json!({"$ref": "#/$defs/X", "$defs": {"X": {"if": {}}}}), "if", "/$defs/X"),
         (json!({"type": "text"}), "type", ""),
         (json!({"anyOf": []}), "anyOf", ""),
         (json!({"pattern": "("}), "pattern", ""),
@@ -307,10 +242,7 @@ fn a_keyword_that_cannot_be_enforced_is_refused_with_its_place() {
         (json!(false), "false", ""),
     ] {
         match Schema::from_value(schema).unwrap_err().kind() {
-            ErrorKind::SchemaUnsupported {
-                keyword: k,
-                path: p,
-            } => assert_eq!((k.as_str(), p.as_str()), (keyword, path)),
+            ErrorKind::SchemaUnsupported { keyword: k, path: p } => assert_eq!((k.as_str(), p.as_str()), (keyword, path)),
             other => panic!("{other:?}"),
         }
     }
@@ -322,17 +254,12 @@ fn references_that_explode_or_circle_end() {
     let mut defs = serde_json::Map::new();
     for level in 0..40 {
         let next = json!({"$ref": format!("#/$defs/L{}", level + 1)});
-        defs.insert(
-            format!("L{level}"),
-            json!({"type": "object", "properties": {"a": next, "b": next}}),
-        );
+        defs.insert(format!("L{level}"), json!({"type": "object", "properties": {"a": next, "b": next}}));
     }
     defs.insert("L40".to_owned(), json!({"type": "string"}));
     Schema::from_value(json!({"$ref": "#/$defs/L0", "$defs": defs})).unwrap_err();
 
-    let circle =
-        Schema::from_value(json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}))
-            .unwrap();
+    let circle = Schema::from_value(json!({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}})).unwrap();
     circle.parse("{}").unwrap_err();
     let _ = (circle.hint(), circle.strict());
 }
@@ -361,10 +288,7 @@ fn four_ways_of_hiding_json() {
     for (text, note) in [
         (format!("```json\n{json}\n```"), "a code fence"),
         (format!("{{{json}"), "a doubled opening brace"),
-        (
-            format!("Sure! [1] {json}\nBye {{}}"),
-            r#"text before it ("Sure! [1]"), text after it ("Bye {}")"#,
-        ),
+        (format!("Sure! [1] {json}\nBye {{}}"), r#"text before it ("Sure! [1]"), text after it ("Bye {}")"#),
         (format!("\u{feff}{json}"), "a byte order mark"),
     ] {
         let parsed = schema.parse(&text).unwrap();
@@ -379,23 +303,12 @@ fn four_ways_of_hiding_json() {
 #[test]
 fn a_broken_answer_is_an_error_that_says_how() {
     let schema = Schema::of::<User>().unwrap();
-    for text in [
-        "",
-        "{",
-        r#"{"name": "Al"#,
-        "null",
-        "[]",
-        "```json\n```",
-        r#"{"name": "A", "age": 300}"#,
-    ] {
+    for text in ["", "{", r#"{"name": "Al"#, "null", "[]", "```json\n```", r#"{"name": "A", "age": 300}"#] {
         assert!(schema.parse(text).is_err(), "{text}");
     }
     let cut = schema.parse(r#"{"name": "Al"#).unwrap_err().to_string();
     assert!(cut.contains("EOF while parsing a string"), "{cut}");
-    let wrong = schema
-        .parse("Here: {\"name\": \"A\", \"age\": 300} and {}")
-        .unwrap_err()
-        .to_string();
+    let wrong = schema.parse("Here: {\"name\": \"A\", \"age\": 300} and {}").unwrap_err().to_string();
     assert!(wrong.contains("/age"), "{wrong}");
 }
 
@@ -406,28 +319,15 @@ fn a_wrapped_answer_may_lack_its_wrapper() {
     let bare = schema.parse("[1, 2]").unwrap();
     assert_eq!((bare.value, bare.lenient.is_some()), (json!([1, 2]), true));
     // The wrapped value wins over a bare one that comes before it.
-    assert_eq!(
-        schema
-            .parse("As [1] says: {\"result\": [7]}")
-            .unwrap()
-            .value,
-        json!([7])
-    );
+    assert_eq!(schema.parse("As [1] says: {\"result\": [7]}").unwrap().value, json!([7]));
 }
 
 #[test]
 fn a_schema_is_stored_as_its_type() {
-    for schema in [
-        Schema::of::<Order>().unwrap(),
-        Schema::of::<Tone>().unwrap(),
-        Schema::of::<Vec<Node>>().unwrap(),
-    ] {
+    for schema in [Schema::of::<Order>().unwrap(), Schema::of::<Tone>().unwrap(), Schema::of::<Vec<Node>>().unwrap()] {
         let text = serde_json::to_string(&schema).unwrap();
         let back: Schema = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (back.plain(), back.name(), back.is_wrapped()),
-            (schema.plain(), schema.name(), schema.is_wrapped())
-        );
+        assert_eq!((back.plain(), back.name(), back.is_wrapped()), (schema.plain(), schema.name(), schema.is_wrapped()));
         assert_eq!(back, schema);
     }
 }
@@ -436,17 +336,11 @@ fn a_schema_is_stored_as_its_type() {
 fn long_hostile_texts_end_soon() {
     let schema = Schema::of::<User>().unwrap();
     let size = 1 << 17;
-    for seed in [
-        "{", "[", "{\"", "[1,", "{\"a\":", "[[1],", "{\"\\\"", "```json", "{}", "\"{", "[\"\\\",",
-    ] {
+    for seed in ["{", "[", "{\"", "[1,", "{\"a\":", "[[1],", "{\"\\\"", "```json", "{}", "\"{", "[\"\\\","] {
         let text = seed.repeat(size / seed.len());
         let start = Instant::now();
         let _ = schema.parse(&text);
-        assert!(
-            start.elapsed().as_secs() < 20,
-            "{seed} took {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed().as_secs() < 20, "{seed} took {:?}", start.elapsed());
     }
 }
 
@@ -455,47 +349,22 @@ fn user() -> impl Strategy<Value = User> {
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    let line = (any::<String>(), any::<i32>()).prop_map(|(sku, weight)| Line {
-        sku,
-        weight: f64::from(weight) / 8.0,
-    });
+    let line = (any::<String>(), any::<i32>()).prop_map(|(sku, weight)| Line { sku, weight: f64::from(weight) / 8.0 });
     let status = prop_oneof![Just(Status::Open), Just(Status::Paid)];
-    let rest = (
-        proptest::option::of(status),
-        proptest::option::of(any::<String>()),
-        any::<u32>(),
-    );
-    (
-        user(),
-        proptest::option::of(user()),
-        proptest::collection::vec(line, 0..4),
-        rest,
-    )
-        .prop_map(|(buyer, gift_for, lines, (status, note, retries))| Order {
-            buyer,
-            gift_for,
-            lines,
-            status,
-            note,
-            retries,
-        })
+    let rest = (proptest::option::of(status), proptest::option::of(any::<String>()), any::<u32>());
+    (user(), proptest::option::of(user()), proptest::collection::vec(line, 0..4), rest)
+        .prop_map(|(buyer, gift_for, lines, (status, note, retries))| Order { buyer, gift_for, lines, status, note, retries })
 }
 
 fn node() -> impl Strategy<Value = Node> {
-    let leaf = any::<i32>().prop_map(|value| Node {
-        value,
-        next: None,
-        children: Vec::new(),
-    });
+    let leaf = any::<i32>().prop_map(|value| Node { value, next: None, children: Vec::new() });
     leaf.prop_recursive(4, 16, 3, |inner| {
         let next = proptest::option::of(inner.clone().prop_map(Box::new));
-        (any::<i32>(), next, proptest::collection::vec(inner, 0..3)).prop_map(
-            |(value, next, children)| Node {
-                value,
-                next,
-                children,
-            },
-        )
+        (any::<i32>(), next, proptest::collection::vec(inner, 0..3)).prop_map(|(value, next, children)| Node {
+            value,
+            next,
+            children,
+        })
     })
 }
 
@@ -510,9 +379,7 @@ fn event() -> impl Strategy<Value = Event> {
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
         any::<i32>().prop_map(|r| Shape::Circle(f64::from(r) / 4.0)),
-        any::<i32>().prop_map(|side| Shape::Square {
-            side: f64::from(side)
-        }),
+        any::<i32>().prop_map(|side| Shape::Square { side: f64::from(side) }),
         Just(Shape::Point),
     ]
 }
@@ -524,26 +391,16 @@ where
 {
     let schema = Schema::of::<T>().unwrap();
     let json = serde_json::to_value(value).unwrap();
-    prop_assert!(
-        schema.validate(&json).is_ok(),
-        "{:?}",
-        schema.validate(&json)
-    );
+    prop_assert!(schema.validate(&json).is_ok(), "{:?}", schema.validate(&json));
     let answer = schema.wrap(json);
     if let Ok(strict) = schema.strict() {
         let strict = Schema::from_value(strict).unwrap();
         prop_assert!(!strict.is_wrapped());
-        prop_assert!(
-            strict.validate(&answer).is_ok(),
-            "{:?}",
-            strict.validate(&answer)
-        );
+        prop_assert!(strict.validate(&answer).is_ok(), "{:?}", strict.validate(&answer));
     }
     let (read, note): (T, _) = schema.read(&answer.to_string()).unwrap();
     prop_assert_eq!((&read, note), (value, None));
-    let (read, note): (T, _) = schema
-        .read(&format!("So:\n```json\n{answer:#}\n```\n"))
-        .unwrap();
+    let (read, note): (T, _) = schema.read(&format!("So:\n```json\n{answer:#}\n```\n")).unwrap();
     prop_assert_eq!((&read, note.is_some()), (value, true));
     Ok(())
 }

@@ -19,16 +19,8 @@ pub(crate) struct Mismatch {
 }
 
 impl Mismatch {
-    pub(super) fn new(
-        at: &Path<'_>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
-        Self {
-            path: at.pointer(),
-            expected: expected.into(),
-            found: found.into(),
-        }
+    pub(super) fn new(at: &Path<'_>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { path: at.pointer(), expected: expected.into(), found: found.into() }
     }
 
     fn depth(&self) -> usize {
@@ -48,32 +40,17 @@ pub(crate) struct Validator<'s> {
 
 impl<'s> Validator<'s> {
     pub(crate) fn new(root: &'s Value, patterns: &'s BTreeMap<String, Regex>) -> Self {
-        Self {
-            root,
-            patterns,
-            known: HashMap::new(),
-        }
+        Self { root, patterns, known: HashMap::new() }
     }
 
     /// Checks a value against a part of the schema.
-    pub(crate) fn check(
-        &mut self,
-        schema: &'s Value,
-        value: &Value,
-        at: &Path<'_>,
-    ) -> Result<(), Mismatch> {
+    pub(crate) fn check(&mut self, schema: &'s Value, value: &Value, at: &Path<'_>) -> Result<(), Mismatch> {
         let result = self.node(schema, value, at, 0);
         self.known.clear();
         result
     }
 
-    pub(super) fn node(
-        &mut self,
-        schema: &'s Value,
-        value: &Value,
-        at: &Path<'_>,
-        depth: usize,
-    ) -> Result<(), Mismatch> {
+    pub(super) fn node(&mut self, schema: &'s Value, value: &Value, at: &Path<'_>, depth: usize) -> Result<(), Mismatch> {
         // References may lead to themselves without a step into the value.
         if depth > 4 * MAX_DEPTH {
             return Err(Mismatch::new(at, "less nesting", "a value nested too deep"));
@@ -104,12 +81,7 @@ impl<'s> Validator<'s> {
             Value::Object(map) => self.object(rules, map, at, depth)?,
             Value::Null | Value::Bool(_) => {}
         }
-        for part in rules
-            .get("allOf")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for part in rules.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             self.node(part, value, at, depth + 1)?;
         }
         for (union, only_one) in [("anyOf", false), ("oneOf", true)] {
@@ -120,95 +92,49 @@ impl<'s> Validator<'s> {
         Ok(())
     }
 
-    fn string(
-        &self,
-        rules: &Map<String, Value>,
-        text: &str,
-        value: &Value,
-        at: &Path<'_>,
-    ) -> Result<(), Mismatch> {
+    fn string(&self, rules: &Map<String, Value>, text: &str, value: &Value, at: &Path<'_>) -> Result<(), Mismatch> {
         let bound = |key: &str| rules.get(key).and_then(Value::as_u64);
         let (min, max) = (bound("minLength"), bound("maxLength"));
         if min.is_some() || max.is_some() {
             let length = text.chars().count() as u64;
             if let Some(min) = min.filter(|min| length < *min) {
-                return Err(Mismatch::new(
-                    at,
-                    format!("at least {min} characters"),
-                    format!("{length}"),
-                ));
+                return Err(Mismatch::new(at, format!("at least {min} characters"), format!("{length}")));
             }
             if let Some(max) = max.filter(|max| length > *max) {
-                return Err(Mismatch::new(
-                    at,
-                    format!("at most {max} characters"),
-                    format!("{length}"),
-                ));
+                return Err(Mismatch::new(at, format!("at most {max} characters"), format!("{length}")));
             }
         }
         if let Some(Value::String(pattern)) = rules.get("pattern")
-            && self
-                .patterns
-                .get(pattern)
-                .is_some_and(|regex| !regex.is_match(text))
+            && self.patterns.get(pattern).is_some_and(|regex| !regex.is_match(text))
         {
-            return Err(Mismatch::new(
-                at,
-                format!("text that matches {pattern}"),
-                shown(value),
-            ));
+            return Err(Mismatch::new(at, format!("text that matches {pattern}"), shown(value)));
         }
         Ok(())
     }
 
-    fn array(
-        &mut self,
-        rules: &'s Map<String, Value>,
-        items: &[Value],
-        at: &Path<'_>,
-        depth: usize,
-    ) -> Result<(), Mismatch> {
+    fn array(&mut self, rules: &'s Map<String, Value>, items: &[Value], at: &Path<'_>, depth: usize) -> Result<(), Mismatch> {
         let bound = |key: &str| rules.get(key).and_then(Value::as_u64);
         let length = items.len() as u64;
         if let Some(min) = bound("minItems").filter(|min| length < *min) {
-            return Err(Mismatch::new(
-                at,
-                format!("at least {min} items"),
-                format!("{length}"),
-            ));
+            return Err(Mismatch::new(at, format!("at least {min} items"), format!("{length}")));
         }
         if let Some(max) = bound("maxItems").filter(|max| length > *max) {
-            return Err(Mismatch::new(
-                at,
-                format!("at most {max} items"),
-                format!("{length}"),
-            ));
+            return Err(Mismatch::new(at, format!("at most {max} items"), format!("{length}")));
         }
         if rules.get("uniqueItems") == Some(&Value::Bool(true)) {
             let mut seen = BTreeSet::new();
             for (index, item) in items.iter().enumerate() {
                 if !seen.insert(canonical(item)) {
-                    return Err(Mismatch::new(
-                        &Path::Index(at, index),
-                        "an item that is not there twice",
-                        shown(item),
-                    ));
+                    return Err(Mismatch::new(&Path::Index(at, index), "an item that is not there twice", shown(item)));
                 }
             }
         }
-        let prefix = rules
-            .get("prefixItems")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
+        let prefix = rules.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (index, item) in items.iter().enumerate() {
             let place = Path::Index(at, index);
             match prefix.get(index).or_else(|| rules.get("items")) {
                 Some(Value::Bool(false)) => {
-                    return Err(Mismatch::new(
-                        at,
-                        format!("at most {} items", prefix.len()),
-                        format!("{length}"),
-                    ));
+                    return Err(Mismatch::new(at, format!("at most {} items", prefix.len()), format!("{length}")));
                 }
                 Some(schema) => self.node(schema, item, &place, depth + 1)?,
                 None => {}
@@ -227,14 +153,8 @@ impl<'s> Validator<'s> {
         let properties = rules.get("properties").and_then(Value::as_object);
         for name in required(rules) {
             if !map.contains_key(name) {
-                let what = properties
-                    .and_then(|p| p.get(name))
-                    .map(|schema| expected(self.root, schema));
-                return Err(Mismatch::new(
-                    &Path::Key(at, name),
-                    what.unwrap_or_else(|| "a value".to_owned()),
-                    "nothing",
-                ));
+                let what = properties.and_then(|p| p.get(name)).map(|schema| expected(self.root, schema));
+                return Err(Mismatch::new(&Path::Key(at, name), what.unwrap_or_else(|| "a value".to_owned()), "nothing"));
             }
         }
         for (name, member) in map {
@@ -245,16 +165,9 @@ impl<'s> Validator<'s> {
                 None => match rules.get("additionalProperties") {
                     None | Some(Value::Bool(true)) => {}
                     Some(Value::Bool(false)) => {
-                        let known: Vec<String> = properties
-                            .into_iter()
-                            .flatten()
-                            .map(|(k, _)| format!("{k:?}"))
-                            .collect();
-                        let expected = if known.is_empty() {
-                            "no members".to_owned()
-                        } else {
-                            format!("only {}", known.join(", "))
-                        };
+                        let known: Vec<String> = properties.into_iter().flatten().map(|(k, _)| format!("{k:?}")).collect();
+                        let expected =
+                            if known.is_empty() { "no members".to_owned() } else { format!("only {}", known.join(", ")) };
                         return Err(Mismatch::new(at, expected, format!("{name:?}")));
                     }
                     Some(schema) => self.node(schema, member, &place, depth + 1)?,
@@ -277,10 +190,7 @@ impl<'s> Validator<'s> {
         let mut faults: Vec<(bool, Mismatch)> = Vec::new();
         for branch in branches {
             let resolved = resolve(self.root, branch);
-            if resolved
-                .as_object()
-                .is_some_and(|rules| !admits_type(rules, value))
-            {
+            if resolved.as_object().is_some_and(|rules| !admits_type(rules, value)) {
                 continue;
             }
             let key = (std::ptr::from_ref(value), std::ptr::from_ref(branch));
@@ -308,11 +218,7 @@ impl<'s> Validator<'s> {
             1 => return Ok(()),
             0 => {}
             _ => {
-                return Err(Mismatch::new(
-                    at,
-                    "exactly one of the alternatives",
-                    "a value that fits several",
-                ));
+                return Err(Mismatch::new(at, "exactly one of the alternatives", "a value that fits several"));
             }
         }
         // The branch the value was meant for tells most: the one whose tag it carries, else the
@@ -320,11 +226,7 @@ impl<'s> Validator<'s> {
         if faults.iter().any(|(tagged, _)| *tagged) {
             faults.retain(|(tagged, _)| *tagged);
         }
-        let deepest = faults
-            .iter()
-            .map(|(_, fault)| fault.depth())
-            .max()
-            .unwrap_or(0);
+        let deepest = faults.iter().map(|(_, fault)| fault.depth()).max().unwrap_or(0);
         faults.retain(|(_, fault)| fault.depth() == deepest);
         match faults.len() {
             1 => Err(faults.swap_remove(0).1),
@@ -353,12 +255,7 @@ pub(crate) fn resolve<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
 
 /// The names an object must have.
 pub(crate) fn required(rules: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    rules
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    rules.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// Whether a schema lets `null` through.
@@ -380,21 +277,15 @@ pub(crate) fn admits_null(root: &Value, schema: &Value) -> bool {
         }
         let parts = |key: &str| rules.get(key).and_then(Value::as_array);
         parts("allOf").is_none_or(|all| all.iter().all(|part| walk(root, part, depth + 1)))
-            && ["anyOf", "oneOf"].iter().all(|key| {
-                parts(key).is_none_or(|any| any.iter().any(|part| walk(root, part, depth + 1)))
-            })
+            && ["anyOf", "oneOf"]
+                .iter()
+                .all(|key| parts(key).is_none_or(|any| any.iter().any(|part| walk(root, part, depth + 1))))
     }
     walk(root, schema, 0)
 }
 
 /// Whether this member is a `null` that means "not there".
-pub(super) fn stands_for_absent(
-    root: &Value,
-    rules: &Map<String, Value>,
-    name: &str,
-    schema: &Value,
-    member: &Value,
-) -> bool {
+pub(crate) fn stands_for_absent(root: &Value, rules: &Map<String, Value>, name: &str, schema: &Value, member: &Value) -> bool {
     member.is_null() && !required(rules).any(|r| r == name) && !admits_null(root, schema)
 }
 
@@ -408,7 +299,7 @@ pub(crate) fn names_type(rules: &Map<String, Value>, name: &str) -> bool {
 }
 
 /// Whether the schema's `type` lets this value through.
-pub(super) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
+pub(crate) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
     if !rules.contains_key("type") {
         return true;
     }
@@ -418,9 +309,7 @@ pub(super) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
         Value::String(_) => names_type(rules, "string"),
         Value::Array(_) => names_type(rules, "array"),
         Value::Object(_) => names_type(rules, "object"),
-        Value::Number(number) => {
-            names_type(rules, "number") || (names_type(rules, "integer") && whole(number).is_some())
-        }
+        Value::Number(number) => names_type(rules, "number") || (names_type(rules, "integer") && whole(number).is_some()),
     }
 }
 
@@ -434,20 +323,14 @@ fn is_tagged_for(schema: &Value, value: &Value) -> bool {
         (None, Some(Value::Array(values))) if values.len() == 1 => values.first().cloned(),
         _ => None,
     };
-    let mut tags = rules
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let mut tags = rules.get("properties").and_then(Value::as_object).into_iter().flatten();
     let closed = rules.get("additionalProperties") == Some(&Value::Bool(false));
     tags.any(|(name, property)| fixed(property).is_some_and(|tag| map.get(name) == Some(&tag)))
-        || (closed
-            && required(rules).count() == 1
-            && required(rules).all(|name| map.contains_key(name)))
+        || (closed && required(rules).count() == 1 && required(rules).all(|name| map.contains_key(name)))
 }
 
 /// What a schema asks for, in words for a message.
-fn expected(root: &Value, schema: &Value) -> String {
+pub(crate) fn expected(root: &Value, schema: &Value) -> String {
     if let Some(Value::Array(allowed)) = resolve(root, schema).get("enum") {
         return one_of(allowed);
     }
@@ -456,11 +339,7 @@ fn expected(root: &Value, schema: &Value) -> String {
 
 fn one_of(allowed: &[Value]) -> String {
     let words: Vec<String> = allowed.iter().map(Value::to_string).collect();
-    if words.len() == 1 {
-        words.concat()
-    } else {
-        format!("one of {}", words.join(", "))
-    }
+    if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
 }
 
 /// A value in a message: itself if it is short.
@@ -469,10 +348,7 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::Array(items) if !items.is_empty() => format!("an array of {}", items.len()),
         Value::Object(map) if !map.is_empty() => "an object".to_owned(),
         Value::String(text) if text.chars().nth(60).is_some() => {
-            format!(
-                "{}…",
-                Value::from(text.chars().take(60).collect::<String>())
-            )
+            format!("{}…", Value::from(text.chars().take(60).collect::<String>()))
         }
         short => short.to_string(),
     }
