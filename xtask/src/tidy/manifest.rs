@@ -9,7 +9,8 @@ pub(super) fn check(path: &str, manifest: &str) -> Vec<String> {
     let has = |section: &str, line: &str| lines.iter().any(|(s, l)| *s == section && l.replace(' ', "") == line);
     let missing = SHARED.iter().filter(|key| !has("package", &format!("{key}.workspace=true")));
     let mut errors: Vec<String> = missing.map(|key| format!("{path}: `{key}.workspace = true` is missing")).collect();
-    if !has("lints", "workspace=true") {
+    // Examples and the like print, and may have lints of their own.
+    if !has("lints", "workspace=true") && !has("package", "publish=false") {
         errors.push(format!("{path}: `[lints] workspace = true` is missing"));
     }
     for (section, line) in lines.iter().filter(|(section, _)| section.ends_with("dependencies")) {
@@ -64,5 +65,8 @@ license.workspace = true\nrepository.workspace = true\n
             let found = check("Cargo.toml", &GOOD.replace(from, to));
             assert!(matches!(&found[..], [only] if only.contains(word)), "{found:?}");
         }
+        let example =
+            GOOD.replace("name = \"a\"", "name = \"a\"\npublish = false").replace("[lints]\nworkspace", "[lints.rust]\nx");
+        assert_eq!(check("Cargo.toml", &example), [""; 0]);
     }
 }
