@@ -4,7 +4,6 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mellea_core::model::IBM_GRANITE_4_1_3B;
 use mellea_core::{
     Backend, Context, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Prompts, Result, SamplingStrategy, Session,
 };
@@ -53,7 +52,7 @@ impl StartSession {
     /// Uses this model: a name as the backend knows it, or a
     /// [`ModelIdentifier`](crate::ModelIdentifier). For `hf` it may be a directory.
     ///
-    /// Without one it is [`IBM_GRANITE_4_1_3B`], or for `hf` with the feature `pico` the small
+    /// Without one it is [`IBM_GRANITE_4_1_3B`](crate::model::IBM_GRANITE_4_1_3B), or for `hf` with the feature `pico` the small
     /// demonstration model that travels with the program.
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
         self.model = Some(model.into());
@@ -133,7 +132,7 @@ async fn hf(model: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
         #[cfg(feature = "pico")]
         None => return Ok(Arc::new(mellea_hf::HuggingFace::pico().await?)),
         #[cfg(not(feature = "pico"))]
-        None => &ModelRef::from(IBM_GRANITE_4_1_3B),
+        None => &ModelRef::from(mellea_core::model::IBM_GRANITE_4_1_3B),
         Some(model) => model,
     };
     let name = model.name_for("hf").ok_or_else(|| ErrorKind::Config("this model has no name on the Hugging Face hub".into()))?;
