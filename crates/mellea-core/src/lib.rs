@@ -23,7 +23,7 @@ pub mod thunk;
 pub mod tool;
 
 pub use backend::{Backend, Capabilities, ChatRequest, Event, EventStream, Format, RawRequest};
-pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, SimpleComponent, ToolMessages, Transform};
+pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};

@@ -21,7 +21,7 @@ pub use transform::{TransformCall, Transformed};
 pub use validate::Validate;
 
 use crate::backend::{Backend, ChatRequest};
-use crate::component::{Component, Instruction, Query, Queryable, ToolMessages};
+use crate::component::{Component, Instruction, Query, Queryable, Resume};
 use crate::context::{Context, Entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
@@ -147,7 +147,7 @@ impl Session {
     /// Runs the tool calls of an answer, and adds the results to the context.
     ///
     /// The calls run side by side, each with its time limit; results come in the order of the calls.
-    /// [`Session::resume`] lets the model go on from them.
+    /// [`resume`](Self::resume) lets the model go on from them.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if the context moved on since the answer. A failing tool is a result,
@@ -159,10 +159,10 @@ impl Session {
         self.commit(&snapshot, context, None).map(|()| results)
     }
 
-    /// Lets the model go on from the results of its tool calls, for sessions without a memory. In a
-    /// chat session, where [`call_tools`](Self::call_tools) has put them into the context, pass none.
-    pub fn resume(&self, results: Vec<ToolResult>) -> Act<ToolMessages> {
-        self.act(ToolMessages::from(results))
+    /// Lets the model go on from the end of the context, such as the results of its tool calls. For
+    /// sessions with a [`ChatContext`](crate::ChatContext).
+    pub fn resume(&self) -> Act<Resume> {
+        self.act(Resume)
     }
 
     /// Adds something to the context without asking the model.
