@@ -1,5 +1,7 @@
 //! Tokens per second on the demonstration model: reading a prompt, and writing an answer.
 
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark that cannot start has nothing to measure")]
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use mellea_core::{Backend, ChatRequest, Message, ModelOption, ModelOptions};

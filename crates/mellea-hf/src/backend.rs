@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Event, EventStream, FinishReason, ModelOption, ModelOutput, RawRequest, ToolCall,
-    Usage, Warning,
+    Backend, Capabilities, ChatRequest, Event, EventStream, FinishReason, ModelOption, ModelOutput, RawRequest, ToolCall, Usage,
+    Warning,
 };
 use tokio::sync::mpsc;
 
@@ -102,7 +102,7 @@ impl HuggingFace {
     }
 
     pub(crate) fn new(
-        name: String,
+        name: &str,
         engine: EngineHandle,
         window: usize,
         tokenizer: Arc<TextTokenizer>,
@@ -110,10 +110,10 @@ impl HuggingFace {
         defaults: GenerationDefaults,
         raw_prompts: RawPrompts,
     ) -> Self {
-        // A directory's path says more than the provider's name of a model should.
-        let name = Path::new(&name).file_name().filter(|_| Path::new(&name).is_dir()).map_or(name.clone(), |last| {
-            last.to_string_lossy().into_owned()
-        });
+        // A directory's path says more than the name of a model should.
+        let path = Path::new(name);
+        let last = path.file_name().filter(|_| path.is_dir());
+        let name = last.map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned());
         Self { shared: Arc::new(Shared { name, engine, window, tokenizer, template, defaults, raw_prompts }) }
     }
 

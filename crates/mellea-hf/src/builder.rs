@@ -200,14 +200,13 @@ impl HuggingFaceBuilder {
         };
         let window = loaded.engine.decoder.config().max_positions;
         let engine = EngineHandle::start(loaded.engine, pool)?;
-        Ok(HuggingFace::new(name, engine, window, loaded.tokenizer, loaded.template, loaded.defaults, self.raw_prompts))
+        Ok(HuggingFace::new(&name, engine, window, loaded.tokenizer, loaded.template, loaded.defaults, self.raw_prompts))
     }
 
     fn files(&self) -> Result<ModelFiles> {
         let name = match &self.source {
             Source::Memory { name, files } => {
-                let files: Vec<(&str, &'static [u8])> =
-                    files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+                let files: Vec<(&str, &'static [u8])> = files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
                 return Ok(ModelFiles::in_memory(name, &files));
             }
             Source::Named(name) => name,

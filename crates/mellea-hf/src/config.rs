@@ -180,9 +180,7 @@ fn attention_only(r: &Reader<'_>) -> Result<()> {
         }
     }
     match r.number("num_local_experts") {
-        Some(experts) if experts > 0.0 => {
-            Err(unsupported("num_local_experts", experts, "0; mixtures of experts are missing"))
-        }
+        Some(experts) if experts > 0.0 => Err(unsupported("num_local_experts", experts, "0; mixtures of experts are missing")),
         _ => Ok(()),
     }
 }
@@ -237,7 +235,7 @@ fn rope_scaling(r: &Reader<'_>) -> Result<RopeScaling> {
     }
 }
 
-fn unsupported(field: &'static str, found: impl ToString, expected: &'static str) -> Error {
+fn unsupported(field: &'static str, found: impl std::fmt::Display, expected: &'static str) -> Error {
     ErrorKind::UnsupportedConfig { field, found: found.to_string(), expected }.into()
 }
 

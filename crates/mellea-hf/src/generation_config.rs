@@ -71,10 +71,7 @@ impl GenerationDefaults {
             top_k: request.top_k.or(self.top_k).unwrap_or(neutral.top_k),
             top_p: request.top_p.or(self.top_p).unwrap_or(neutral.top_p),
             min_p: request.min_p.or(self.min_p).unwrap_or(neutral.min_p),
-            repetition_penalty: request
-                .repetition_penalty
-                .or(self.repetition_penalty)
-                .unwrap_or(neutral.repetition_penalty),
+            repetition_penalty: request.repetition_penalty.or(self.repetition_penalty).unwrap_or(neutral.repetition_penalty),
             presence_penalty: request.presence_penalty.unwrap_or(neutral.presence_penalty),
             frequency_penalty: request.frequency_penalty.unwrap_or(neutral.frequency_penalty),
             seed: request.seed,

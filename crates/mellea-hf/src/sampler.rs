@@ -173,10 +173,8 @@ fn best(logits: &[f32]) -> Option<u32> {
 /// Softmax; a logit that is no number counts as impossible.
 fn shares(logits: &[f32]) -> Vec<f32> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = logits
-        .iter()
-        .map(|logit| if logit.is_nan() || top == f32::NEG_INFINITY { 0.0 } else { (logit - top).exp() })
-        .collect();
+    let weights: Vec<f32> =
+        logits.iter().map(|logit| if logit.is_nan() || top == f32::NEG_INFINITY { 0.0 } else { (logit - top).exp() }).collect();
     let total: f32 = weights.iter().sum();
     weights.into_iter().map(|weight| if total > 0.0 { weight / total } else { 0.0 }).collect()
 }

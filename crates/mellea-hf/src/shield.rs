@@ -16,12 +16,14 @@ const NONCHARACTERS: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
 #[derive(Debug)]
 pub(crate) struct Shield<'a> {
     spellings: Vec<&'a str>,
+    /// First characters of the spellings: a long text is mostly others.
+    heads: Vec<char>,
     mark: char,
 }
 
 /// A character that none of the texts contains, or `None` if somebody used up all of them.
-pub(crate) fn free_mark<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Option<char> {
-    NONCHARACTERS.into_iter().find(|mark| !texts.clone().any(|text| text.contains(*mark)))
+pub(crate) fn free_mark(texts: &[&str]) -> Option<char> {
+    NONCHARACTERS.into_iter().find(|mark| !texts.iter().any(|text| text.contains(*mark)))
 }
 
 /// All strings of a JSON value, keys too.
@@ -45,7 +47,11 @@ pub(crate) fn strings(value: &Value) -> Vec<&str> {
 impl<'a> Shield<'a> {
     /// A spelling of one character could not be broken, so it is not accepted as a control token.
     pub(crate) fn new(spellings: impl Iterator<Item = &'a str>, mark: char) -> Self {
-        Self { spellings: spellings.filter(|text| text.chars().nth(1).is_some()).collect(), mark }
+        let spellings: Vec<&str> = spellings.filter(|text| text.chars().nth(1).is_some()).collect();
+        let mut heads: Vec<char> = spellings.iter().filter_map(|text| text.chars().next()).collect();
+        heads.sort_unstable();
+        heads.dedup();
+        Self { spellings, heads, mark }
     }
 
     /// Marks one text.
@@ -53,6 +59,9 @@ impl<'a> Shield<'a> {
         let mut out = String::with_capacity(text.len() + 8);
         for (at, c) in text.char_indices() {
             out.push(c);
+            if !self.heads.contains(&c) {
+                continue;
+            }
             let rest = text.get(at..).unwrap_or_default();
             // A spelling cut off by the end of the text might be completed by what the template puts behind it.
             if self.spellings.iter().any(|token| rest.starts_with(token) || token.starts_with(rest)) {
@@ -67,9 +76,7 @@ impl<'a> Shield<'a> {
         match value {
             Value::String(text) => Value::String(self.text(text)),
             Value::Array(items) => items.iter().map(|item| self.json(item)).collect(),
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(key, item)| (self.text(key), self.json(item))).collect())
-            }
+            Value::Object(map) => Value::Object(map.iter().map(|(key, item)| (self.text(key), self.json(item))).collect()),
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
@@ -98,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_free_mark_is_found_unless_all_are_used() {
-        assert_eq!(free_mark(["a", "\u{FDD0}"].into_iter()), Some('\u{FDD1}'));
+        assert_eq!(free_mark(&["a", "\u{FDD0}"]), Some('\u{FDD1}'));
         let all: String = NONCHARACTERS.collect();
-        assert_eq!(free_mark([all.as_str()].into_iter()), None);
+        assert_eq!(free_mark(&[all.as_str()]), None);
     }
 }

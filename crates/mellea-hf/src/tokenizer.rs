@@ -9,8 +9,7 @@ use crate::error::{Error, Result};
 use crate::hub::files::ModelFiles;
 
 const FILE: &str = "tokenizer.json";
-const NAMES: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A token that is no text: a turn marker, an end, the border of a tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,13 +59,7 @@ impl Weights {
     /// A tensor in single precision, which must have exactly this shape.
     pub(crate) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let wrong = |file: &str, found: String| -> Error {
-            ErrorKind::Tensor {
-                file: file.to_owned(),
-                tensor: name.to_owned(),
-                expected: format!("{shape:?}"),
-                found,
-            }
-            .into()
+            ErrorKind::Tensor { file: file.to_owned(), tensor: name.to_owned(), expected: format!("{shape:?}"), found }.into()
         };
         let shard = self.place.get(name).and_then(|place| self.shards.get_mut(*place));
         let Some(shard) = shard else {

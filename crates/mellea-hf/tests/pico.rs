@@ -1,11 +1,13 @@
 //! The backend on the demonstration model, through the interface that sessions use.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future};
 use mellea_core::{
-    Backend, ChatRequest, ErrorKind, Event, FinishReason, Format, Message, ModelOption, ModelOptions, RawRequest,
-    RequestOptions, Schema, Thinking, ToolChoice, ToolSpec, Usage,
+    Backend, ChatRequest, ErrorKind, Event, FinishReason, Format, Message, ModelOption, ModelOptions, RawRequest, RequestOptions,
+    Schema, Thinking, ToolChoice, ToolSpec, Usage,
 };
 use mellea_hf::{HuggingFace, RawPrompts};
 use serde_json::{Value, json};
@@ -155,7 +157,7 @@ async fn eight_at_once_are_eight_alone() {
     let request = |n: u64| {
         let sampled = greedy().with(ModelOption::Temperature, 1.0).with(ModelOption::Seed, n);
         let request = ask(&format!("Write an email to Person {n} inviting them to the launch."));
-        if n % 2 == 0 { request } else { request.options(options(&sampled)) }
+        if n.is_multiple_of(2) { request } else { request.options(options(&sampled)) }
     };
     let mut alone = Vec::new();
     for n in 0..8 {

@@ -12,26 +12,18 @@ impl From<Error> for mellea_core::Error {
                 return Self::new(Core::ModelNotFound(id.clone())).with_hint(text).with_source(error);
             }
             ErrorKind::Network { .. } => Core::Connection(text),
-            ErrorKind::Io { path, source } => {
-                Core::ModelFile { file: path.display().to_string(), reason: source.to_string() }
-            }
+            ErrorKind::Io { path, source } => Core::ModelFile { file: path.display().to_string(), reason: source.to_string() },
             ErrorKind::MissingFile { file, .. } | ErrorKind::Malformed { file, .. } | ErrorKind::Tensor { file, .. } => {
                 Core::ModelFile { file: file.clone(), reason: text }
             }
             ErrorKind::UnsupportedArchitecture { .. } | ErrorKind::UnsupportedConfig { .. } => {
                 Core::ModelFile { file: "config.json".to_owned(), reason: text }
             }
-            ErrorKind::Template { detail } => {
-                Core::Template { template: "chat template".to_owned(), reason: detail.clone() }
+            ErrorKind::Template { detail } => Core::Template { template: "chat template".to_owned(), reason: detail.clone() },
+            ErrorKind::NoTemplate { .. } | ErrorKind::Unsupported { .. } | ErrorKind::Grammar { .. } => Core::Unsupported(text),
+            ErrorKind::Option { option, found, expected } => {
+                Core::InvalidOption { option: (*option).to_owned(), value: found.clone(), expected: (*expected).to_owned() }
             }
-            ErrorKind::NoTemplate { .. } | ErrorKind::Unsupported { .. } | ErrorKind::Grammar { .. } => {
-                Core::Unsupported(text)
-            }
-            ErrorKind::Option { option, found, expected } => Core::InvalidOption {
-                option: (*option).to_owned(),
-                value: found.clone(),
-                expected: (*expected).to_owned(),
-            },
             ErrorKind::ContextOverflow { prompt, limit } => {
                 Core::ContextWindowExceeded { prompt: *prompt as u64, limit: *limit as u64 }
             }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{PROVIDER, RawPrompts, Shared};
 use crate::engine::{KeepLogits, Request};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::generation_config::SamplingRequest;
 use crate::grammar::Constraint;
 use crate::output::{OutputRules, ToolFormat};
@@ -32,13 +32,7 @@ impl Shared {
         };
         let tools = if offers_tools(request) { tools(request) } else { Vec::new() };
         template.render(
-            &Conversation {
-                messages: &messages,
-                tools: &tools,
-                documents,
-                open_turn: true,
-                variables: &variables(options),
-            },
+            &Conversation { messages: &messages, tools: &tools, documents, open_turn: true, variables: &variables(options) },
             &self.tokenizer,
         )
     }
@@ -192,10 +186,10 @@ fn variables(options: &RequestOptions) -> Map<String, Value> {
 
 fn sampling(options: &RequestOptions) -> Result<SamplingRequest> {
     let extra = |name: &'static str| options.extra.get(name).filter(|value| !value.is_null());
-    let wrong = |option, value: &Value, expected| ErrorKind::Option { option, found: value.to_string(), expected };
+    let wrong = |option, value: &Value, expected| Error::from(ErrorKind::Option { option, found: value.to_string(), expected });
     let float = |name| -> Result<Option<f32>> {
         let read = |value: &Value| value.as_f64().map(|value| value as f32).ok_or_else(|| wrong(name, value, "a number"));
-        Ok(extra(name).map(read).transpose()?)
+        extra(name).map(read).transpose()
     };
     let top_k = |value: &Value| {
         let size = value.as_u64().and_then(|size| usize::try_from(size).ok());

@@ -70,7 +70,10 @@ pub(crate) enum Update {
     /// The scores that the next token was chosen by.
     Logits(Vec<f32>),
     /// The last one of an answer that did not fail.
-    Finished { reason: Finish, stats: Stats },
+    Finished {
+        reason: Finish,
+        stats: Stats,
+    },
 }
 
 /// How much an engine takes on.
@@ -105,12 +108,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        decoder: Decoder,
-        tokenizer: Arc<TextTokenizer>,
-        eos: Vec<u32>,
-        options: EngineOptions,
-    ) -> Self {
+    pub(crate) fn new(decoder: Decoder, tokenizer: Arc<TextTokenizer>, eos: Vec<u32>, options: EngineOptions) -> Self {
         let rows = u32::try_from(decoder.config().vocab).unwrap_or(u32::MAX);
         let padding = (0..rows).filter(|id| !tokenizer.knows(*id)).collect();
         Self { decoder, tokenizer, eos, padding, options }
@@ -194,12 +192,7 @@ fn serve(engine: &Engine, queue: &Receiver<Job>) {
     }
 }
 
-fn admit(
-    engine: &Engine,
-    job: Job,
-    grammars: &mut Option<GrammarFactory>,
-    prefixes: &PrefixStore,
-) -> Result<Option<Sequence>> {
+fn admit(engine: &Engine, job: Job, grammars: &mut Option<GrammarFactory>, prefixes: &PrefixStore) -> Result<Option<Sequence>> {
     if job.updates.is_closed() {
         return Ok(None);
     }

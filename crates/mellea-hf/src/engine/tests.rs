@@ -56,14 +56,11 @@ fn prompts() -> Vec<(String, Option<u64>)> {
 
 #[test]
 fn eight_together_give_what_each_gives_alone() {
-    let alone: Vec<Answer> = prompts()
-        .iter()
-        .map(|(prompt, seed)| ask(&engine(EngineOptions::default()), request(prompt, *seed)))
-        .collect();
+    let alone: Vec<Answer> =
+        prompts().iter().map(|(prompt, seed)| ask(&engine(EngineOptions::default()), request(prompt, *seed))).collect();
     for prefix_bytes in [0, 1 << 20] {
         let engine = engine(EngineOptions { prefix_bytes, chunk: 16, ..EngineOptions::default() });
-        let under_way: Vec<_> =
-            prompts().iter().map(|(prompt, seed)| engine.submit(request(prompt, *seed)).unwrap()).collect();
+        let under_way: Vec<_> = prompts().iter().map(|(prompt, seed)| engine.submit(request(prompt, *seed)).unwrap()).collect();
         for (alone, updates) in alone.iter().zip(under_way) {
             let together = collect(updates).unwrap();
             assert_eq!((&together.text, together.reason), (&alone.text, alone.reason));

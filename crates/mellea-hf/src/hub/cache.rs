@@ -75,7 +75,8 @@ fn list(snapshot: &Path) -> Vec<(String, Entry)> {
 /// The files that an index names.
 pub(super) fn shards(index: &Value) -> Vec<String> {
     let map = index.get("weight_map").and_then(Value::as_object);
-    let mut names: Vec<String> = map.into_iter().flat_map(|map| map.values()).filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+    let mut names: Vec<String> =
+        map.into_iter().flat_map(|map| map.values()).filter_map(|name| Some(name.as_str()?.to_owned())).collect();
     names.sort();
     names.dedup();
     names

@@ -17,11 +17,7 @@ const INDEX: &str = "model.safetensors.index.json";
 const RETRIES: usize = 3;
 
 /// Fetches configuration, tokenizer, template and weights; files that are there are left alone.
-pub(super) fn download(
-    repository: &Repository,
-    settings: &HubSettings,
-    progress: Option<OnProgress>,
-) -> Result<()> {
+pub(super) fn download(repository: &Repository, settings: &HubSettings, progress: Option<OnProgress>) -> Result<()> {
     let fetch = Fetch { repository, settings, progress };
     let api = ApiBuilder::from_cache(HubCache::new(settings.cache.clone()))
         .with_endpoint(settings.endpoint.clone())
@@ -68,7 +64,8 @@ impl Fetch<'_> {
             return Ok(path);
         }
         tracing::info!(model = self.repository.id, revision = self.repository.revision, file = name, "downloading");
-        let report = Report { on_progress: self.progress.clone(), state: Download { file: name.to_owned(), received: 0, total: 0 } };
+        let report =
+            Report { on_progress: self.progress.clone(), state: Download { file: name.to_owned(), received: 0, total: 0 } };
         remote.download_with_progress(name, report).map_err(|error| self.error(name, &error))
     }
 

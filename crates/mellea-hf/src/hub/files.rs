@@ -160,8 +160,7 @@ impl Reader {
 
 /// Whether a repository's file belongs to what is loaded or downloaded: never pickled weights, never code.
 pub(crate) fn wanted(name: &str) -> bool {
-    const NAMES: [&str; 4] =
-        ["config.json", "generation_config.json", "special_tokens_map.json", "chat_template.jinja"];
+    const NAMES: [&str; 4] = ["config.json", "generation_config.json", "special_tokens_map.json", "chat_template.jinja"];
     if name.contains('/') {
         return false;
     }

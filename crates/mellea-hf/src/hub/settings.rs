@@ -49,11 +49,8 @@ impl HubSettings {
         let user = path("HOME").or_else(|| path("USERPROFILE")).unwrap_or_default();
         let base = path("XDG_CACHE_HOME").unwrap_or_else(|| user.join(".cache"));
         let home = path("HF_HOME").unwrap_or_else(|| base.join("huggingface"));
-        let cache =
-            path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub"));
-        let on = |name: &str| {
-            env(name).is_some_and(|value| ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str()))
-        };
+        let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub"));
+        let on = |name: &str| env(name).is_some_and(|value| ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str()));
         let token = if on("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
             None
         } else {

@@ -146,7 +146,11 @@ mod online {
                 }
                 let path = request.split(' ').nth(1).unwrap().to_owned();
                 seen.lock().unwrap().push(path.clone());
-                let reply = if status == 200 { answer(&path, range.as_deref()) } else { format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") };
+                let reply = if status == 200 {
+                    answer(&path, range.as_deref())
+                } else {
+                    format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                };
                 stream.write_all(reply.as_bytes()).unwrap();
             }
         });
@@ -156,7 +160,10 @@ mod online {
     fn answer(path: &str, range: Option<&str>) -> String {
         let names = WHOLE.iter().map(|(name, _)| format!("{{\"rfilename\":\"{name}\"}}")).collect::<Vec<_>>();
         let (head, body) = if path.starts_with("/api/") {
-            ("200 OK\r\nContent-Type: application/json".to_owned(), format!("{{\"sha\":\"{COMMIT}\",\"siblings\":[{}]}}", names.join(",")))
+            (
+                "200 OK\r\nContent-Type: application/json".to_owned(),
+                format!("{{\"sha\":\"{COMMIT}\",\"siblings\":[{}]}}", names.join(",")),
+            )
         } else {
             let name = path.rsplit('/').next().unwrap();
             let Some((_, text)) = WHOLE.iter().find(|(own, _)| *own == name) else {
@@ -165,7 +172,10 @@ mod online {
             let (from, to) = range.and_then(|range| range.split_once('-')).unwrap_or(("0", ""));
             let from: usize = from.parse().unwrap();
             let to = to.parse::<usize>().unwrap_or(usize::MAX).min(text.len() - 1);
-            let head = format!("206 Partial\r\nETag: \"{name}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {from}-{to}/{}", text.len());
+            let head = format!(
+                "206 Partial\r\nETag: \"{name}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {from}-{to}/{}",
+                text.len()
+            );
             (head, text[from..=to].to_owned())
         };
         format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())

@@ -94,8 +94,7 @@ fn chunks_single_tokens_and_one_pass_agree() {
         let whole = run(&decoder, &ids, &mut decoder.new_cache(), Positions::All);
         for chunk in [1, 5, 16] {
             let mut cache = decoder.new_cache();
-            let pieces: Vec<_> =
-                ids.chunks(chunk).flat_map(|part| run(&decoder, part, &mut cache, Positions::All)).collect();
+            let pieces: Vec<_> = ids.chunks(chunk).flat_map(|part| run(&decoder, part, &mut cache, Positions::All)).collect();
             let off = difference(&pieces, &whole);
             assert!(off <= 1e-5, "{name} in chunks of {chunk}: {off}");
         }
@@ -111,8 +110,7 @@ fn rows_in_one_pass_agree_with_rows_alone() {
         let mut caches: Vec<_> = parts.iter().map(|_| decoder.new_cache()).collect();
         // The second row starts behind tokens of its own.
         run(&decoder, &ids[..5], &mut caches[1], Positions::Last);
-        let mut rows: Vec<Row<'_>> =
-            parts.iter().zip(&mut caches).map(|(tokens, cache)| Row { tokens, cache }).collect();
+        let mut rows: Vec<Row<'_>> = parts.iter().zip(&mut caches).map(|(tokens, cache)| Row { tokens, cache }).collect();
         let together: Vec<Tensor> = decoder.forward(&mut rows, Positions::All).unwrap();
         for (n, part) in parts.iter().enumerate() {
             let mut cache = decoder.new_cache();

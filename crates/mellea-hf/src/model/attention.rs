@@ -25,12 +25,7 @@ pub(super) struct Attention {
 }
 
 impl Attention {
-    pub(super) fn load(
-        config: &ModelConfig,
-        layer: usize,
-        weights: &mut Weights,
-        precision: Precision,
-    ) -> Result<Self> {
+    pub(super) fn load(config: &ModelConfig, layer: usize, weights: &mut Weights, precision: Precision) -> Result<Self> {
         let at = format!("model.layers.{layer}.self_attn");
         let (hidden, dim) = (config.hidden, config.head_dim);
         let (queries, pairs) = (config.heads * dim, config.kv_heads * dim);
@@ -40,8 +35,7 @@ impl Attention {
         } else {
             None
         };
-        let mut linear =
-            |name: &str, shape, bias| Linear::load(&format!("{at}.{name}"), shape, bias, weights, precision);
+        let mut linear = |name: &str, shape, bias| Linear::load(&format!("{at}.{name}"), shape, bias, weights, precision);
         Ok(Self {
             query: linear("q_proj", (queries, hidden), config.qkv_bias)?,
             key: linear("k_proj", (pairs, hidden), config.qkv_bias)?,
@@ -57,13 +51,7 @@ impl Attention {
     }
 
     /// `x` is `[tokens of all rows, hidden]`.
-    pub(super) fn forward(
-        &self,
-        layer: usize,
-        x: &Tensor,
-        rows: &mut [Row<'_>],
-        angles: Option<&Angles>,
-    ) -> Result<Tensor> {
+    pub(super) fn forward(&self, layer: usize, x: &Tensor, rows: &mut [Row<'_>], angles: Option<&Angles>) -> Result<Tensor> {
         let mut q = self.split(&self.query.forward(x)?, self.heads)?;
         let mut k = self.split(&self.key.forward(x)?, self.kv_heads)?;
         let v = self.split(&self.value.forward(x)?, self.kv_heads)?;

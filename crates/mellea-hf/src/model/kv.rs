@@ -89,10 +89,7 @@ impl KvCache {
 
 impl Layer {
     fn empty(shape: (usize, usize, usize), device: &Device) -> Result<Self> {
-        Ok(Self {
-            keys: Tensor::zeros(shape, DType::F32, device)?,
-            values: Tensor::zeros(shape, DType::F32, device)?,
-        })
+        Ok(Self { keys: Tensor::zeros(shape, DType::F32, device)?, values: Tensor::zeros(shape, DType::F32, device)? })
     }
 
     /// The first `len` positions in fresh storage.

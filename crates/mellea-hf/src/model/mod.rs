@@ -81,8 +81,7 @@ impl Decoder {
     /// The caches grow by the new tokens; after an error they are of no use any more.
     pub(crate) fn forward(&self, rows: &mut [Row<'_>], positions: Positions) -> Result<Vec<Tensor>> {
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.tokens.iter().copied()).collect();
-        let places: Vec<usize> =
-            rows.iter().flat_map(|row| (row.cache.len()..).take(row.tokens.len())).collect();
+        let places: Vec<usize> = rows.iter().flat_map(|row| (row.cache.len()..).take(row.tokens.len())).collect();
         let ids = Tensor::from_vec(tokens, places.len(), &self.device)?;
         let angles = self.rope.as_ref().map(|rope| rope.angles(&places, &self.device)).transpose()?;
 
@@ -120,9 +119,8 @@ struct Block {
 impl Block {
     fn load(config: &ModelConfig, layer: usize, weights: &mut Weights, precision: Precision) -> Result<Self> {
         let at = format!("model.layers.{layer}");
-        let norm = |name: &str, weights: &mut Weights| {
-            Norm::load(&format!("{at}.{name}"), config.hidden, config.norm_eps, weights)
-        };
+        let norm =
+            |name: &str, weights: &mut Weights| Norm::load(&format!("{at}.{name}"), config.hidden, config.norm_eps, weights);
         Ok(Self {
             attention: Attention::load(config, layer, weights, precision)?,
             mlp: Mlp::load(config, &at, weights, precision)?,
@@ -132,13 +130,7 @@ impl Block {
         })
     }
 
-    fn forward(
-        &self,
-        layer: usize,
-        x: &Tensor,
-        rows: &mut [Row<'_>],
-        angles: Option<&rope::Angles>,
-    ) -> Result<Tensor> {
+    fn forward(&self, layer: usize, x: &Tensor, rows: &mut [Row<'_>], angles: Option<&rope::Angles>) -> Result<Tensor> {
         let attended = self.attention.forward(layer, &self.before_attention.forward(x)?, rows, angles)?;
         let x = (x + scaled(attended, self.residual)?)?;
         let fed = self.mlp.forward(&self.before_mlp.forward(&x)?)?;
@@ -163,18 +155,11 @@ impl Mlp {
             return Ok(Self {
                 gate: Linear::from_tensor(both.narrow(0, 0, inner)?.contiguous()?, precision)?,
                 up: Linear::from_tensor(both.narrow(0, inner, inner)?.contiguous()?, precision)?,
-                down: Linear::load(
-                    &format!("{at}.shared_mlp.output_linear"),
-                    (hidden, inner),
-                    false,
-                    weights,
-                    precision,
-                )?,
+                down: Linear::load(&format!("{at}.shared_mlp.output_linear"), (hidden, inner), false, weights, precision)?,
                 activation,
             });
         }
-        let mut linear =
-            |name: &str, shape| Linear::load(&format!("{at}.mlp.{name}"), shape, bias, weights, precision);
+        let mut linear = |name: &str, shape| Linear::load(&format!("{at}.mlp.{name}"), shape, bias, weights, precision);
         Ok(Self {
             gate: linear("gate_proj", (inner, hidden))?,
             up: linear("up_proj", (inner, hidden))?,

@@ -22,17 +22,7 @@ fn scores_equal_those_of_transformers() {
         ("top_p", Sampling { top_p: 0.8, ..plain() }),
         ("min_p", Sampling { min_p: 0.05, ..plain() }),
         ("repetition", Sampling { repetition_penalty: 1.3, ..plain() }),
-        (
-            "all",
-            Sampling {
-                repetition_penalty: 1.2,
-                temperature: 0.6,
-                top_k: 40,
-                top_p: 0.9,
-                min_p: 0.02,
-                ..plain()
-            },
-        ),
+        ("all", Sampling { repetition_penalty: 1.2, temperature: 0.6, top_k: 40, top_p: 0.9, min_p: 0.02, ..plain() }),
     ];
     for (name, options) in cases {
         let expected: Vec<f32> = tensors[name].to_vec1().unwrap();

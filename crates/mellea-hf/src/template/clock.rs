@@ -2,10 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-];
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
 /// Where `strftime_now` in a chat template takes the time from.
@@ -92,16 +90,7 @@ impl Civil {
             month += 1;
         }
         let rest = seconds % 86_400;
-        Self {
-            year,
-            month,
-            day: days + 1,
-            weekday,
-            of_year,
-            hour: rest / 3600,
-            minute: rest / 60 % 60,
-            second: rest % 60,
-        }
+        Self { year, month, day: days + 1, weekday, of_year, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60 }
     }
 
     fn directive(&self, directive: char) -> Option<String> {
@@ -136,7 +125,7 @@ impl Civil {
 }
 
 fn leap(year: u64) -> bool {
-    (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
+    (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400)
 }
 
 fn days_of_year(year: u64) -> u64 {

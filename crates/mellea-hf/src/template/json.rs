@@ -5,6 +5,7 @@ use minijinja::{Error, ErrorKind, Value as JinjaValue};
 use serde_json::{Number, Value};
 
 /// The filter `tojson(ensure_ascii, indent, separators, sort_keys)`; only the first may stand without its name.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over as a value")]
 pub(super) fn tojson(value: &JinjaValue, ascii: Option<bool>, options: Kwargs) -> Result<JinjaValue, Error> {
     let indent = options.get::<Option<usize>>("indent")?;
     let separators = options.get::<Option<Vec<String>>>("separators")?.unwrap_or_default();
@@ -132,8 +133,15 @@ mod tests {
     #[test]
     fn numbers_are_written_as_python_writes_them() {
         let cases = [
-            (1.0, "1.0"), (21.5, "21.5"), (1e-5, "1e-05"), (0.0001, "0.0001"), (1e16, "1e+16"), (1.5e300, "1.5e+300"),
-            (1e15, "1000000000000000.0"), (-2.5e-7, "-2.5e-07"), (0.0, "0.0"),
+            (1.0, "1.0"),
+            (21.5, "21.5"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (1e15, "1000000000000000.0"),
+            (-2.5e-7, "-2.5e-07"),
+            (0.0, "0.0"),
         ];
         for (float, expected) in cases {
             assert_eq!(python_number(&Number::from_f64(float).unwrap()), expected);

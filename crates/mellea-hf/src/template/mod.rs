@@ -83,7 +83,7 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(Error::template)?);
         python::install(&mut environment);
         environment.add_filter("tojson", json::tojson);
-        let clock = clock.clone();
+        let clock = *clock;
         environment.add_function("strftime_now", move |format: &str| clock.format(format));
         for (name, source) in templates {
             let source = python::without_generation_tags(source);
@@ -108,8 +108,8 @@ impl ChatTemplate {
             .chain(c.variables.values().flat_map(strings))
             .chain([self.source.as_str()])
             .collect();
-        let mark = free_mark(texts.iter().copied())
-            .ok_or_else(|| Error::template("the messages contain every noncharacter from U+FDD0 to U+FDEF"))?;
+        let mark =
+            free_mark(&texts).ok_or_else(|| Error::template("the messages contain every noncharacter from U+FDD0 to U+FDEF"))?;
         let all = || tokenizer.control().iter();
         let strict = Shield::new(all().map(|token| token.spelling.as_str()), mark);
         // What the model said before may contain its own think and tool tags; templates look for them.
@@ -150,6 +150,7 @@ impl ChatTemplate {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
 fn refused(error: minijinja::Error) -> Error {
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);

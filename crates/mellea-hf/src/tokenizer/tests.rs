@@ -11,8 +11,7 @@ pub(crate) fn tokenizer() -> TextTokenizer {
 pub(crate) fn tokenizer_json() -> &'static [u8] {
     let mut letters: Vec<(u8, char)> = byte_table().into_iter().map(|(c, byte)| (byte, c)).collect();
     letters.sort_unstable();
-    let vocab: serde_json::Map<String, Value> =
-        letters.iter().map(|(byte, c)| (c.to_string(), Value::from(*byte))).collect();
+    let vocab: serde_json::Map<String, Value> = letters.iter().map(|(byte, c)| (c.to_string(), Value::from(*byte))).collect();
     let added = |id: u32, content: &str, special: bool| {
         serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": special})
