@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt};
-use tracing::Instrument;
 
 use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
@@ -63,19 +62,13 @@ pub(crate) async fn drive(
     shared: Arc<Shared>,
 ) {
     let guard = Guard(Arc::clone(&shared));
-    let span = telemetry::chat_span(&*backend, &request);
-    let result = async {
-        let folded = AssertUnwindSafe(fold(&*backend, request, warnings, &shared)).catch_unwind().await;
-        let result = folded.unwrap_or_else(|panic| Err(ErrorKind::Backend(panic_text(&*panic)).into()));
-        let result = result.and_then(|output| match accept {
-            Some(accept) => accept(output),
-            None => Ok(Arc::new(output)),
-        });
-        telemetry::record_result(&result);
-        result
-    }
-    .instrument(span)
-    .await;
+    let folded = AssertUnwindSafe(fold(&*backend, request, warnings, &shared)).catch_unwind().await;
+    let result = folded.unwrap_or_else(|panic| Err(ErrorKind::Backend(panic_text(&*panic)).into()));
+    let result = result.and_then(|output| match accept {
+        Some(accept) => accept(output),
+        None => Ok(Arc::new(output)),
+    });
+    telemetry::record_result(&result);
     shared.finish(result.map_err(|e| e.at(backend.provider(), backend.model())));
     drop(guard);
 }

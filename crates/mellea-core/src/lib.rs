@@ -6,6 +6,7 @@ pub mod component;
 pub mod content;
 pub mod context;
 pub mod error;
+pub mod functional;
 mod generate;
 pub mod message;
 pub mod model;
@@ -22,7 +23,7 @@ pub mod thunk;
 pub mod tool;
 
 pub use backend::{Backend, Capabilities, ChatRequest, Event, EventStream, Format, RawRequest};
-pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, SimpleComponent, ToolMessages, Transform};
+pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
@@ -39,7 +40,7 @@ pub use sampling::{
 };
 pub use schema::Schema;
 pub use session::{
-    Act, Bare, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
+    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
 };
 pub use thunk::{Delta, DeltaStream, Thunk};
 pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};

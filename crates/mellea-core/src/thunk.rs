@@ -8,11 +8,13 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use futures_core::Stream;
 use tokio::task::AbortHandle;
+use tracing::Instrument;
 
 use crate::backend::{Backend, ChatRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{self, Accept};
 use crate::output::{ModelOutput, Warning};
+use crate::telemetry;
 
 /// An answer that is on its way.
 ///
@@ -146,7 +148,9 @@ impl Thunk {
             ErrorKind::Runtime("a generation needs a tokio runtime; in a program without one use `mellea::blocking`")
         })?;
         let shared = Arc::new(Shared::default());
-        let task = runtime.spawn(generate::drive(backend, request, warnings, accept, Arc::clone(&shared)));
+        // The span is made here, where it is inside of the caller's.
+        let span = telemetry::chat_span(&*backend, &request);
+        let task = runtime.spawn(generate::drive(backend, request, warnings, accept, Arc::clone(&shared)).instrument(span));
         Ok(Self(Arc::new(Handle { shared, task: Some(task.abort_handle()) })))
     }
 

@@ -15,11 +15,10 @@ pub use query::{Query, Queryable, Transform};
 pub use simple::SimpleComponent;
 
 use crate::backend::Format;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::message::Message;
 use crate::output::ModelOutput;
 use crate::prompt::Representation;
-use crate::tool::ToolResult;
 
 /// A typed piece of a prompt.
 ///
@@ -141,31 +140,15 @@ impl Component for Message {
     }
 }
 
-/// The results of tool calls, for the model to go on with.
-///
-/// ```
-/// use mellea_core::{Component, ToolMessages};
-///
-/// let none = ToolMessages::from(Vec::new());
-/// assert!(Component::representation(&none).is_err(), "there must be a result to go on with");
-/// ```
-#[derive(Clone, Debug)]
-pub struct ToolMessages(Vec<Message>);
+/// Nothing new: the model goes on from the end of the context, such as the results of its tool calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume;
 
-impl From<Vec<ToolResult>> for ToolMessages {
-    fn from(results: Vec<ToolResult>) -> Self {
-        Self(results.iter().map(Message::from).collect())
-    }
-}
-
-impl Component for ToolMessages {
+impl Component for Resume {
     type Output = Message;
 
     fn representation(&self) -> Result<Representation> {
-        if self.0.is_empty() {
-            return Err(ErrorKind::EmptyPrompt.into());
-        }
-        Ok(Representation::messages(self.0.clone()))
+        Ok(Representation::messages([]))
     }
 
     fn parse(&self, output: &ModelOutput) -> Result<Message> {

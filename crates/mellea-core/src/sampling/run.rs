@@ -21,6 +21,7 @@ use crate::prompt::{self, Arg, Prompts};
 use crate::requirement::{Candidate, Judge, Requirement, check_all};
 use crate::telemetry;
 use crate::thunk::Thunk;
+use crate::tool::Tools;
 
 /// A typed value, before its type is known again.
 pub(crate) type AnyValue = Arc<dyn Any + Send + Sync>;
@@ -57,6 +58,11 @@ impl Plan {
         prompt::render(&self.prompts, self.backend.model(), representation).await
     }
 
+    /// The tools of the call and of the action.
+    pub(crate) fn tools(&self, action: &dyn DynComponent) -> Result<Tools> {
+        Ok(self.resolved.tools.clone().merged(&action.representation()?.tools))
+    }
+
     /// The complete request for these messages at the end of the context.
     pub(crate) fn request(&self, context: &Context, action: &dyn DynComponent, asked: &[Message]) -> Result<ChatRequest> {
         let mut messages = context.view();
@@ -64,9 +70,9 @@ impl Plan {
             messages.insert(0, Message::system(system.as_str()));
         }
         messages.extend_from_slice(asked);
-        let mut tools = self.resolved.tools.clone();
-        tools.extend(action.representation()?.tools);
-        let mut request = ChatRequest::new(messages).tools(tools.specs()).options(self.resolved.options.clone());
+        let tools = self.tools(action)?;
+        let mut request =
+            ChatRequest::new(messages).tools(tools.specs().cloned().collect()).options(self.resolved.options.clone());
         request.format = action.format();
         Ok(request)
     }

@@ -75,7 +75,9 @@ fn push_new(seen: &mut Vec<String>, text: &str) {
 
 impl Writer<'_> {
     fn node(&mut self, schema: &Value) -> Type {
-        let Some(rules) = schema.as_object() else { return Type::plain("any") };
+        let Some(rules) = schema.as_object() else {
+            return Type::plain("any");
+        };
         if let (Some(body), Some(reference)) = (target(self.root, rules), rules.get("$ref").and_then(Value::as_str)) {
             let name = reference.rsplit('/').next().unwrap_or(reference).to_owned();
             let body = body.clone();

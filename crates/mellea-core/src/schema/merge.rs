@@ -83,7 +83,9 @@ fn types(a: &Value, b: &Value) -> Option<Value> {
 
 /// Folds the parts of `allOf` into the schema itself, as far as they can be merged.
 pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
-    let Some(Value::Array(parts)) = out.shift_remove("allOf") else { return out };
+    let Some(Value::Array(parts)) = out.shift_remove("allOf") else {
+        return out;
+    };
     let mut rest = Vec::new();
     for part in parts {
         match part.as_object().and_then(|p| merge(&out, p)) {
@@ -100,10 +102,14 @@ pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
 /// Makes the union `key` of a schema simple: the rest of the schema moves into the branches, a
 /// union of plain words becomes one `enum`, a union of one branch becomes that branch.
 pub(super) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<String, Value> {
-    let Some(Value::Array(branches)) = out.get(key).cloned() else { return out };
+    let Some(Value::Array(branches)) = out.get(key).cloned() else {
+        return out;
+    };
     let base: Map<String, Value> =
         out.iter().filter(|(k, _)| *k != key && !is_annotation(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let Some(mut branches) = distribute(&base, branches) else { return out };
+    let Some(mut branches) = distribute(&base, branches) else {
+        return out;
+    };
     out.retain(|k, _| is_annotation(k));
     branches.dedup();
     if let Some(words) = words(&branches) {

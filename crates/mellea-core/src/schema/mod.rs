@@ -1,12 +1,14 @@
 //! The type of an answer as a JSON schema: normalised once, told to the model, enforced, read back.
 
+mod conform;
 mod dialect;
-mod extract;
+pub(crate) mod equal;
+pub(crate) mod extract;
 mod hint;
 mod merge;
 mod normalise;
-mod path;
-mod validate;
+pub(crate) mod path;
+pub(crate) mod validate;
 
 #[cfg(test)]
 mod tests;
@@ -24,9 +26,8 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::ModelOutput;
 
-pub(crate) use extract::values;
-pub(crate) use path::Path;
-pub(crate) use validate::{Mismatch, Validator, names_type, resolve, shown};
+use path::Path;
+use validate::{Mismatch, Validator};
 
 /// How deep schemas and values may be nested.
 pub(crate) const MAX_DEPTH: usize = 128;
@@ -230,20 +231,24 @@ impl Schema {
         let mut unwrapped: Option<Parsed> = None;
         let mut fault: Option<Mismatch> = None;
         for found in extract::values(text) {
-            let note = extract::surroundings(text, &found.range);
+            let note = || extract::surroundings(text, &found.range);
             let is_object = found.value.is_object();
             match self.accept(found.value.clone(), false) {
-                Ok(parsed) => return Ok(Parsed { lenient: note, ..parsed }),
+                Ok(parsed) => {
+                    return Ok(Parsed { lenient: note(), ..parsed });
+                }
                 // A reference such as `[1]` in prose is no attempt at an answer.
                 Err(mismatch) if is_object => {
                     fault.get_or_insert(mismatch);
                 }
                 Err(_) => {}
             }
-            if unwrapped.is_none()
+            if self.0.wrapped
+                && unwrapped.is_none()
                 && let Ok(parsed) = self.accept(found.value, true)
             {
-                unwrapped = Some(Parsed { lenient: note.or(parsed.lenient), ..parsed });
+                let lenient = extract::surroundings(text, &found.range).or(parsed.lenient);
+                unwrapped = Some(Parsed { lenient, ..parsed });
             }
         }
         match (unwrapped, fault) {
@@ -276,10 +281,9 @@ impl Schema {
             Err(mismatch) => Err(mismatch),
         }
     }
-
-    /// The type's own schema and the patterns in it, for those who check values part by part.
-    pub(crate) fn parts(&self) -> (&Value, &BTreeMap<String, Regex>) {
-        (&self.0.bare, &self.0.patterns)
+    /// The object schema and its patterns, for those who check values part by part.
+    pub(crate) fn validator(&self) -> (&Value, Validator<'_>) {
+        (&self.0.plain, Validator::new(&self.0.plain, &self.0.patterns))
     }
 }
 
@@ -353,6 +357,8 @@ fn collect_patterns(schema: &Value, patterns: &mut BTreeMap<String, Regex>) {
 
 /// A title as providers take it for a schema's name.
 fn safe_name(title: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }
+    };
     title.chars().map(safe).take(64).collect()
 }

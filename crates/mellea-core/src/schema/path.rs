@@ -6,9 +6,9 @@ pub(crate) enum Path<'a> {
     /// The document itself.
     Root,
     /// A member of the object at a place.
-    Key(&'a Path<'a>, &'a str),
+    Key(&'a Self, &'a str),
     /// An item of the array at a place.
-    Index(&'a Path<'a>, usize),
+    Index(&'a Self, usize),
 }
 
 impl Path<'_> {

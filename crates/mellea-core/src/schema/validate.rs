@@ -1,11 +1,11 @@
-//! Whether a value fits a schema, and where it does not; and the spelling serde wants it in.
+//! Whether a value fits a schema, and where it does not.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use regex_lite::Regex;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
+use super::equal::{canonical, check_number, same, whole};
 use super::normalise::def_name;
 use super::path::Path;
 use super::{MAX_DEPTH, hint};
@@ -19,7 +19,7 @@ pub(crate) struct Mismatch {
 }
 
 impl Mismatch {
-    fn new(at: &Path<'_>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub(super) fn new(at: &Path<'_>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { path: at.pointer(), expected: expected.into(), found: found.into() }
     }
 
@@ -31,11 +31,11 @@ impl Mismatch {
 /// Checks values against one normalised schema.
 #[derive(Debug)]
 pub(crate) struct Validator<'s> {
-    root: &'s Value,
+    pub(super) root: &'s Value,
     patterns: &'s BTreeMap<String, Regex>,
     /// What is known about a value and a branch of a union, by address. Without it a recursive
     /// union costs exponential time on a value that nearly fits.
-    known: HashMap<(*const Value, *const Value), bool>,
+    pub(super) known: HashMap<(*const Value, *const Value), bool>,
 }
 
 impl<'s> Validator<'s> {
@@ -50,12 +50,14 @@ impl<'s> Validator<'s> {
         result
     }
 
-    fn node(&mut self, schema: &'s Value, value: &Value, at: &Path<'_>, depth: usize) -> Result<(), Mismatch> {
+    pub(super) fn node(&mut self, schema: &'s Value, value: &Value, at: &Path<'_>, depth: usize) -> Result<(), Mismatch> {
         // References may lead to themselves without a step into the value.
         if depth > 4 * MAX_DEPTH {
             return Err(Mismatch::new(at, "less nesting", "a value nested too deep"));
         }
-        let Some(rules) = schema.as_object() else { return Ok(()) };
+        let Some(rules) = schema.as_object() else {
+            return Ok(());
+        };
         if let Some(target) = target(self.root, rules) {
             return self.node(target, value, at, depth + 1);
         }
@@ -192,8 +194,14 @@ impl<'s> Validator<'s> {
                 continue;
             }
             let key = (std::ptr::from_ref(value), std::ptr::from_ref(branch));
-            if self.known.get(&key) == Some(&false) {
-                continue;
+            match self.known.get(&key) {
+                Some(true) if !only_one => return Ok(()),
+                Some(true) => {
+                    fits += 1;
+                    continue;
+                }
+                Some(false) => continue,
+                None => {}
             }
             let result = self.node(branch, value, at, depth + 1);
             // Only a schema with references can meet the same pair again.
@@ -209,7 +217,9 @@ impl<'s> Validator<'s> {
         match fits {
             1 => return Ok(()),
             0 => {}
-            _ => return Err(Mismatch::new(at, "exactly one of the alternatives", "a value that fits several")),
+            _ => {
+                return Err(Mismatch::new(at, "exactly one of the alternatives", "a value that fits several"));
+            }
         }
         // The branch the value was meant for tells most: the one whose tag it carries, else the
         // one that it fits deepest.
@@ -221,76 +231,6 @@ impl<'s> Validator<'s> {
         match faults.len() {
             1 => Err(faults.swap_remove(0).1),
             _ => Err(Mismatch::new(at, expected(self.root, schema), shown(value))),
-        }
-    }
-
-    /// Spells a value that fits as serde wants it: whole floats become integers where integers are
-    /// due, and `null` for a property that may be missing but not be null is removed.
-    pub(crate) fn conform(&mut self, schema: &'s Value, value: &mut Value) {
-        self.conform_node(schema, value, 0);
-        self.known.clear();
-    }
-
-    fn conform_node(&mut self, schema: &'s Value, value: &mut Value, depth: usize) {
-        if depth > 4 * MAX_DEPTH {
-            return;
-        }
-        let Some(rules) = resolve(self.root, schema).as_object() else { return };
-        if let Value::Number(number) = value
-            && names_type(rules, "integer")
-            && !names_type(rules, "number")
-            && let Some(whole) = whole(number)
-        {
-            *number = whole;
-        }
-        match value {
-            Value::Array(items) => {
-                let prefix = rules.get("prefixItems").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                for (index, item) in items.iter_mut().enumerate() {
-                    if let Some(schema) = prefix.get(index).or_else(|| rules.get("items")) {
-                        self.conform_node(schema, item, depth + 1);
-                    }
-                }
-            }
-            Value::Object(map) => {
-                for (name, schema) in rules.get("properties").and_then(Value::as_object).into_iter().flatten() {
-                    let Some(member) = map.get_mut(name) else { continue };
-                    if stands_for_absent(self.root, rules, name, schema, member) {
-                        map.shift_remove(name);
-                    } else {
-                        self.conform_node(schema, member, depth + 1);
-                    }
-                }
-                if let Some(schema @ Value::Object(_)) = rules.get("additionalProperties") {
-                    let named = rules.get("properties").and_then(Value::as_object);
-                    for (name, member) in map.iter_mut() {
-                        if !named.is_some_and(|n| n.contains_key(name)) {
-                            self.conform_node(schema, member, depth + 1);
-                        }
-                    }
-                }
-            }
-            _ => {}
-        }
-        for part in rules.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-            self.conform_node(part, value, depth + 1);
-        }
-        for union in ["anyOf", "oneOf"] {
-            let branches = rules.get(union).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let fitting: Vec<&'s Value> = branches
-                .iter()
-                .filter(|branch| resolve(self.root, branch).as_object().is_none_or(|rules| admits_type(rules, value)))
-                .collect();
-            let chosen = match fitting.as_slice() {
-                [only] => Some(*only),
-                several => several.iter().copied().find(|branch| {
-                    self.known.clear();
-                    self.node(branch, value, &Path::Root, 0).is_ok()
-                }),
-            };
-            if let Some(branch) = chosen {
-                self.conform_node(branch, value, depth + 1);
-            }
         }
     }
 }
@@ -321,7 +261,9 @@ pub(crate) fn required(rules: &Map<String, Value>) -> impl Iterator<Item = &str>
 /// Whether a schema lets `null` through.
 pub(crate) fn admits_null(root: &Value, schema: &Value) -> bool {
     fn walk(root: &Value, schema: &Value, depth: usize) -> bool {
-        let Some(rules) = resolve(root, schema).as_object() else { return true };
+        let Some(rules) = resolve(root, schema).as_object() else {
+            return true;
+        };
         if depth > MAX_DEPTH || !admits_type(rules, &Value::Null) {
             return false;
         }
@@ -343,7 +285,7 @@ pub(crate) fn admits_null(root: &Value, schema: &Value) -> bool {
 }
 
 /// Whether this member is a `null` that means "not there".
-fn stands_for_absent(root: &Value, rules: &Map<String, Value>, name: &str, schema: &Value, member: &Value) -> bool {
+pub(crate) fn stands_for_absent(root: &Value, rules: &Map<String, Value>, name: &str, schema: &Value, member: &Value) -> bool {
     member.is_null() && !required(rules).any(|r| r == name) && !admits_null(root, schema)
 }
 
@@ -357,7 +299,7 @@ pub(crate) fn names_type(rules: &Map<String, Value>, name: &str) -> bool {
 }
 
 /// Whether the schema's `type` lets this value through.
-fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
+pub(crate) fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
     if !rules.contains_key("type") {
         return true;
     }
@@ -371,93 +313,11 @@ fn admits_type(rules: &Map<String, Value>, value: &Value) -> bool {
     }
 }
 
-/// The same number as an integer, if it is one.
-pub(crate) fn whole(number: &Number) -> Option<Number> {
-    if number.is_i64() || number.is_u64() {
-        return Some(number.clone());
-    }
-    let float = number.as_f64().filter(|f| f.fract() == 0.0)?;
-    // The bounds are exact powers of two; a float beyond them fits neither integer type.
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float) {
-        #[expect(clippy::cast_possible_truncation, reason = "the float is whole and within range")]
-        return Some(Number::from(float as i64));
-    }
-    if (0.0..18_446_744_073_709_551_616.0).contains(&float) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the float is whole and within range")]
-        return Some(Number::from(float as u64));
-    }
-    None
-}
-
-fn integer(number: &Number) -> Option<i128> {
-    let number = whole(number)?;
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-}
-
-fn compare(a: &Number, b: &Number) -> Option<Ordering> {
-    match (integer(a), integer(b)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
-    }
-}
-
-fn check_number(rules: &Map<String, Value>, number: &Number, at: &Path<'_>) -> Result<(), Mismatch> {
-    type Fits = fn(Ordering) -> bool;
-    let bounds: [(&str, &str, Fits); 4] = [
-        ("minimum", "at least", Ordering::is_ge),
-        ("maximum", "at most", Ordering::is_le),
-        ("exclusiveMinimum", "more than", Ordering::is_gt),
-        ("exclusiveMaximum", "less than", Ordering::is_lt),
-    ];
-    for (keyword, words, fits) in bounds {
-        if let Some(Value::Number(bound)) = rules.get(keyword)
-            && !compare(number, bound).is_some_and(fits)
-        {
-            return Err(Mismatch::new(at, format!("a number of {words} {bound}"), number.to_string()));
-        }
-    }
-    if let Some(Value::Number(step)) = rules.get("multipleOf") {
-        let multiple = match (integer(number), integer(step)) {
-            (Some(n), Some(step)) => step != 0 && n % step == 0,
-            _ => match (number.as_f64(), step.as_f64()) {
-                (Some(n), Some(step)) => (n / step - (n / step).round()).abs() < 1e-9,
-                _ => true,
-            },
-        };
-        if !multiple {
-            return Err(Mismatch::new(at, format!("a multiple of {step}"), number.to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// Whether two values are equal as JSON: `1` and `1.0` are.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare(a, b) == Some(Ordering::Equal),
-        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => canonical(a) == canonical(b),
-        _ => a == b,
-    }
-}
-
-/// One text for all values that are equal as JSON.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Number(number) => whole(number).unwrap_or_else(|| number.clone()).to_string(),
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Object(map) => {
-            let mut members: Vec<String> =
-                map.iter().map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), canonical(v))).collect();
-            members.sort();
-            format!("{{{}}}", members.join(","))
-        }
-        plain => plain.to_string(),
-    }
-}
-
 /// Whether a value carries the tag of this branch: a fixed member, or the one key of a closed object.
 fn is_tagged_for(schema: &Value, value: &Value) -> bool {
-    let (Some(rules), Some(map)) = (schema.as_object(), value.as_object()) else { return false };
+    let (Some(rules), Some(map)) = (schema.as_object(), value.as_object()) else {
+        return false;
+    };
     let fixed = |property: &Value| match (property.get("const"), property.get("enum")) {
         (Some(only), _) => Some(only.clone()),
         (None, Some(Value::Array(values))) if values.len() == 1 => values.first().cloned(),
@@ -470,7 +330,7 @@ fn is_tagged_for(schema: &Value, value: &Value) -> bool {
 }
 
 /// What a schema asks for, in words for a message.
-fn expected(root: &Value, schema: &Value) -> String {
+pub(crate) fn expected(root: &Value, schema: &Value) -> String {
     if let Some(Value::Array(allowed)) = resolve(root, schema).get("enum") {
         return one_of(allowed);
     }

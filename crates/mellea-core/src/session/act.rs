@@ -41,7 +41,7 @@ impl Call {
         let mut resolved =
             ModelOptions::resolve(layers, backend.synonyms()).map_err(|e| e.at(backend.provider(), backend.model()))?;
         if let Some(tools) = &self.tools {
-            resolved.tools.extend(tools.clone());
+            resolved.tools = resolved.tools.merged(tools);
         }
         Ok(Plan {
             backend: Arc::clone(backend),
@@ -79,7 +79,7 @@ impl Call {
             attempts: found.attempts.into(),
             chosen: found.chosen,
             stopped: found.stopped,
-            tools: all_tools(&plan, action)?,
+            tools: plan.tools(action)?,
         })
     }
 
@@ -95,7 +95,7 @@ impl Call {
         let mut plan = self.plan()?;
         plan.resolved.options.stream |= streamed;
         let (request, asked) = plan.first_request(&context, &*action).await?;
-        let tools = all_tools(&plan, &*action)?;
+        let tools = plan.tools(&*action)?;
         let warnings = plan.warnings(&request)?;
         let (format, limit) = (request.format.clone(), request.options.max_new_tokens);
         let (session, sent) = (self.session, Arc::new(request.clone()));
@@ -107,12 +107,6 @@ impl Call {
         };
         Ok((Thunk::start(plan.backend, request, warnings, Some(Box::new(accept)))?, tools))
     }
-}
-
-fn all_tools(plan: &Plan, action: &dyn DynComponent) -> Result<Tools> {
-    let mut tools = plan.resolved.tools.clone();
-    tools.extend(action.representation()?.tools);
-    Ok(tools)
 }
 
 /// The value with its type again. Nothing else holds on to it, so it need not be made twice.
@@ -195,7 +189,7 @@ impl Call {
     }
 
     pub(super) fn add_tools<I: IntoIterator<Item: Tool>>(&mut self, tools: I) {
-        self.tools.get_or_insert_default().extend(tools.into_iter().map(|tool| Arc::new(tool) as Arc<dyn Tool>));
+        self.tools.get_or_insert_default().extend(tools);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod builder;
+mod complete;
 mod instruct;
 mod stream;
 mod transform;
@@ -13,13 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use act::Act;
 pub use builder::SessionBuilder;
+pub use complete::Complete;
 pub use instruct::{Bare, Generative, Instruct, Whole};
 pub use stream::OutputStream;
 pub use transform::{TransformCall, Transformed};
 pub use validate::Validate;
 
 use crate::backend::{Backend, ChatRequest};
-use crate::component::{Component, Instruction, Query, Queryable, ToolMessages};
+use crate::component::{Component, Instruction, Query, Queryable, Resume};
 use crate::context::{Context, Entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
@@ -136,10 +138,16 @@ impl Session {
         Validate::new(self.clone(), requirements.into_iter().map(Into::into).collect())
     }
 
+    /// Continues texts as they stand, without a chat template and without history. The context stays
+    /// as it is.
+    pub fn complete<P: Into<String>>(&self, prompts: impl IntoIterator<Item = P>) -> Complete {
+        Complete::new(self.clone(), prompts.into_iter().map(Into::into).collect())
+    }
+
     /// Runs the tool calls of an answer, and adds the results to the context.
     ///
     /// The calls run side by side, each with its time limit; results come in the order of the calls.
-    /// [`Session::resume`] lets the model go on from them.
+    /// [`resume`](Self::resume) lets the model go on from them.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] if the context moved on since the answer. A failing tool is a result,
@@ -151,10 +159,10 @@ impl Session {
         self.commit(&snapshot, context, None).map(|()| results)
     }
 
-    /// Lets the model go on from the results of its tool calls, for sessions without a memory. In a
-    /// chat session, where [`call_tools`](Self::call_tools) has put them into the context, pass none.
-    pub fn resume(&self, results: Vec<ToolResult>) -> Act<ToolMessages> {
-        self.act(ToolMessages::from(results))
+    /// Lets the model go on from the end of the context, such as the results of its tool calls. For
+    /// sessions with a [`ChatContext`](crate::ChatContext).
+    pub fn resume(&self) -> Act<Resume> {
+        self.act(Resume)
     }
 
     /// Adds something to the context without asking the model.

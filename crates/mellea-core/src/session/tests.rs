@@ -343,3 +343,68 @@ async fn silence_is_a_timeout_and_cancel_keeps_what_there_was() {
     assert!(matches!(error.kind(), crate::ErrorKind::Cancelled));
     assert_eq!(error.partial().unwrap().text, "b");
 }
+
+#[tokio::test]
+async fn raw_completions_pair_by_index_and_fail_alone() {
+    let refused = Reply::refuse(crate::ErrorKind::Busy("later".into()));
+    let backend = ScriptedBackend::new([Reply::text("one"), refused, Reply::text("three")]);
+    let outputs = Session::new(backend.clone()).complete(["a", "b", " ", "c"]).await.unwrap();
+    let texts: Vec<_> = outputs.iter().map(|o| o.as_ref().map(|o| o.text.as_str()).map_err(|e| e.kind().to_string())).collect();
+    assert_eq!(texts, [Ok("one"), Err("busy: later".into()), Err("the prompt is empty".into()), Ok("three")]);
+    assert_eq!(backend.raw_requests().len(), 3);
+}
+
+#[derive(Debug)]
+struct Counter;
+
+impl Queryable for Counter {
+    fn content(&self) -> String {
+        "a counter at 3".into()
+    }
+
+    fn tools(&self) -> crate::Tools {
+        #[derive(Deserialize, JsonSchema)]
+        struct By {
+            by: i64,
+        }
+        crate::Tools::new().with(crate::tool::tool_fn("raise", "Raise the counter.", |By { by }| match by {
+            0 => Err(crate::ToolError::new("nothing to do")),
+            by => Ok(3 + by),
+        }))
+    }
+}
+
+fn raise(by: i64) -> Reply {
+    Reply::tool_calls([crate::ToolCall::new("raise", serde_json::json!({ "by": by }))])
+}
+
+#[tokio::test]
+async fn objects_can_be_asked_about_and_changed() {
+    let backend = ScriptedBackend::new([Reply::text("3"), raise(4), raise(0), Reply::text("a counter at 0")]);
+    let m = Session::builder(backend.clone()).context(ChatContext::new()).build();
+    assert_eq!(*m.query(Counter, "Where is it?").await.unwrap(), "3");
+    assert!(backend.prompts()[0].contains("a counter at 3") && backend.prompts()[0].ends_with("Question: Where is it?"));
+    assert!(backend.requests()[0].tools.is_empty());
+
+    let Transformed::Tools(results) = m.transform(Counter, "Raise it by 4.").await.unwrap() else { panic!("a tool was called") };
+    assert_eq!(results[0].outcome.to_model_text(), "7");
+    assert_eq!(backend.requests()[1].tools[0].name, "raise");
+    assert_eq!(m.context().view().last().unwrap().role, Role::Tool, "the result is in the context");
+
+    let Transformed::Tools(results) = m.transform(Counter, "Raise it by 0.").await.unwrap() else { panic!("a tool was called") };
+    assert!(!results[0].outcome.is_ok(), "a failed tool is marked as failed");
+    let Transformed::Text(text) = m.transform(Counter, "Reset it.").await.unwrap() else { panic!("no tool was called") };
+    assert_eq!(*text, "a counter at 0");
+}
+
+#[tokio::test]
+async fn the_model_goes_on_from_its_tools() {
+    let backend = ScriptedBackend::new([raise(1), Reply::text("It is at 4 now.")]);
+    let m = Session::builder(backend.clone()).context(ChatContext::new()).build();
+    let answer = m.chat("Raise it.").tools(Counter.tools().iter().cloned()).await.unwrap();
+    assert!(answer.text().is_empty() && answer.output().tool_calls.len() == 1, "calls are not run by themselves");
+    m.call_tools(&answer).await.unwrap();
+    assert_eq!(m.resume().await.unwrap().text(), "It is at 4 now.");
+    let roles: Vec<_> = backend.requests()[1].messages.iter().map(|m| m.role).collect();
+    assert_eq!(roles, [Role::User, Role::Assistant, Role::Tool]);
+}

@@ -1,96 +1,145 @@
-//! stub
+//! Tools that a model can call: what they are, how they are described, how they are run.
+
+mod args;
+mod error;
+mod function;
+mod outcome;
+mod run;
+mod set;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::sync::Arc;
-use std::time::Duration;
-/// .
+use serde_json::{Map, Value, json};
+
+pub use args::{ArgumentError, ArgumentPolicy, CheckedArguments, check_arguments};
+pub use error::ToolError;
+pub use function::{FunctionTool, tool, tool_fn};
+pub use outcome::{ToolOutcome, ToolResult};
+pub use run::{ToolPolicy, ToolVerdict};
+pub use set::Tools;
+pub use text::calls_in_text;
+
+/// One call of a tool, as a model asks for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// .
+    /// The call's id, unique in its conversation.
     pub id: String,
-    /// .
+    /// The tool's name.
     pub name: String,
-    /// .
+    /// The arguments: an object, or a string with what the model wrote if that is no JSON.
     pub arguments: Value,
 }
-/// .
+
+impl ToolCall {
+    /// A call with an id of its own, `call_<n>`, unique in this process.
+    ///
+    /// Providers send arguments as an object or as its text: a text that holds a JSON object
+    /// becomes that object, no text at all the empty object, and any other text is kept.
+    pub fn new(name: impl Into<String>, arguments: impl Into<Value>) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let id = format!("call_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Self::with_id(id, name, arguments)
+    }
+
+    /// A call with the id that the provider gave.
+    pub fn with_id(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<Value>) -> Self {
+        let arguments = args::as_object(arguments.into());
+        Self { id: id.into(), name: name.into(), arguments }
+    }
+}
+
+/// What a model is told about a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
-    /// .
+    /// The name it is called by.
     pub name: String,
-    /// .
+    /// What it does, and when to use it.
+    #[serde(default)]
     pub description: String,
-    /// .
+    /// The JSON schema of its arguments, an object schema.
     pub parameters: Value,
 }
-/// .
-#[derive(Debug)]
-pub struct ToolError(String);
-/// .
+
+impl ToolSpec {
+    /// A description of a tool; `parameters` is the JSON schema of its arguments.
+    pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: impl Into<Value>) -> Self {
+        Self { name: name.into(), description: description.into(), parameters: parameters.into() }
+    }
+
+    /// The description of a tool that takes no arguments.
+    pub fn without_parameters(name: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::new(name, description, no_parameters())
+    }
+
+    /// The form in which OpenAI and most other providers take it.
+    #[must_use]
+    pub fn to_openai(&self) -> Value {
+        json!({
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": self.parameters,
+            },
+        })
+    }
+}
+
+fn no_parameters() -> Value {
+    json!({ "type": "object", "properties": Map::new() })
+}
+
+/// Something that a model can call.
+///
+/// Most tools are made of a function with [`tool`] or [`tool_fn`]. Implement the trait for a tool
+/// whose description is only known at run time.
+///
+/// [`Tools::run`] checks the arguments against [`ToolSpec::parameters`] before it calls the tool,
+/// limits the time, and turns a panic into an outcome.
 #[async_trait]
-pub trait Tool: Send + Sync + std::fmt::Debug + 'static {
-    /// .
+pub trait Tool: Debug + Send + Sync + 'static {
+    /// What the model is told about the tool. It must not change.
     fn spec(&self) -> &ToolSpec;
-    /// .
+
+    /// Does the work. The future is dropped when the caller gives up.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the model should read about why it did not work.
     async fn call(&self, arguments: Value) -> Result<Value, ToolError>;
-}
-#[async_trait]
-impl<T: Tool + ?Sized> Tool for Arc<T> {
-    fn spec(&self) -> &ToolSpec {
-        (**self).spec()
-    }
-    async fn call(&self, a: Value) -> Result<Value, ToolError> {
-        (**self).call(a).await
+
+    /// How long a call may take; `None` leaves it to the [`ToolPolicy`].
+    fn timeout(&self) -> Option<Duration> {
+        None
     }
 }
-/// .
-#[derive(Clone, Debug, Default)]
-pub struct Tools(Vec<Arc<dyn Tool>>);
-impl Tools {
-    /// .
-    pub fn specs(&self) -> Vec<ToolSpec> {
-        self.0.iter().map(|t| t.spec().clone()).collect()
-    }
-    /// .
-    pub async fn run_all(&self, _c: &[ToolCall], _p: &ToolPolicy) -> Vec<ToolResult> {
-        vec![]
-    }
+
+macro_rules! forward {
+    ($($pointer:ident),*) => {$(
+        #[async_trait]
+        impl<T: Tool + ?Sized> Tool for $pointer<T> {
+            fn spec(&self) -> &ToolSpec {
+                (**self).spec()
+            }
+
+            async fn call(&self, arguments: Value) -> Result<Value, ToolError> {
+                (**self).call(arguments).await
+            }
+
+            fn timeout(&self) -> Option<Duration> {
+                (**self).timeout()
+            }
+        }
+    )*};
 }
-impl Extend<Arc<dyn Tool>> for Tools {
-    fn extend<I: IntoIterator<Item = Arc<dyn Tool>>>(&mut self, i: I) {
-        self.0.extend(i)
-    }
-}
-impl IntoIterator for Tools {
-    type Item = Arc<dyn Tool>;
-    type IntoIter = std::vec::IntoIter<Arc<dyn Tool>>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-/// .
-#[derive(Clone, Debug, Default)]
-pub struct ToolPolicy;
-/// .
-#[derive(Clone, Debug)]
-pub enum ToolOutcome {
-    /// .
-    Ok(Value),
-}
-impl ToolOutcome {
-    /// .
-    pub fn to_model_text(&self) -> String {
-        String::new()
-    }
-}
-/// .
-#[derive(Clone, Debug)]
-pub struct ToolResult {
-    /// .
-    pub call: ToolCall,
-    /// .
-    pub outcome: ToolOutcome,
-    /// .
-    pub elapsed: Duration,
-}
+
+forward!(Arc, Box);

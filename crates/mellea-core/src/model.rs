@@ -1,7 +1,0 @@
-//! stub
-/// .
-#[derive(Debug, Clone)]
-pub struct ModelIdentifier;
-/// .
-#[derive(Debug, Clone)]
-pub struct ModelRef;
