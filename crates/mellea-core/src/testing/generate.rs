@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::scripted::{Reply, ScriptedBackend};
 use crate::backend::{ChatRequest, Format};
 use crate::error::{Error, ErrorKind, Result};
-use crate::schema::{MAX_DEPTH, Schema, resolve};
+use crate::schema::{MAX_DEPTH, Schema};
 
 use random::Random;
 
@@ -40,11 +40,13 @@ const TRIES: u64 = 64;
 /// # Errors
 /// [`ErrorKind::SchemaUnsupported`] if no value was found.
 pub fn sample_value(schema: &Schema, seed: u64) -> Result<Value> {
-    let (bare, _) = schema.parts();
+    // A wrapped type's own schema stands inside of the object around it.
+    let root = schema.plain();
+    let bare = if schema.is_wrapped() { root.pointer("/properties/result").unwrap_or(root) } else { root };
     let mut fault = None;
     for attempt in 0..TRIES {
         let mut random = Random::new(seed.wrapping_add(attempt.wrapping_mul(0x9e37_79b9)));
-        match (Sampler { root: bare, random: &mut random }).value(bare, 0) {
+        match (Sampler { root, random: &mut random }).value(bare, 0) {
             Ok(value) => match schema.validate(&value) {
                 Ok(()) => return Ok(value),
                 Err(error) => fault = Some(error),
@@ -308,6 +310,19 @@ fn range(low: impl Iterator<Item = f64>, high: impl Iterator<Item = f64>, width:
         (None, Some(high)) => (high - width, high),
         (None, None) => (0.0, width),
     }
+}
+
+/// The schema itself, or the definition that it refers to.
+fn resolve<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    let mut here = schema;
+    for _ in 0..MAX_DEPTH {
+        let target = here.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+        match target.and_then(|pointer| root.pointer(pointer)) {
+            Some(next) => here = next,
+            None => break,
+        }
+    }
+    here
 }
 
 /// Whether a value of this schema holds values of others.

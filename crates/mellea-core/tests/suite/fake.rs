@@ -149,6 +149,8 @@ impl Backend for Fake {
         let mut can = Capabilities::default();
         can.json_schema = true;
         can.tools = self.breaks != Breaks::SilentAboutTools;
+        can.images = true;
+        can.audio = true;
         can.raw = true;
         can
     }

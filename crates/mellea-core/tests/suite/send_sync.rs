@@ -87,6 +87,10 @@ async fn futures_go_to_other_threads_and_fit_on_a_stack() {
         ("query", sent_future(m.query("text", "what?").into_future())),
         ("transform", sent_future(m.transform("text", "how").into_future())),
         ("validate", sent_future(m.validate(["short"]).into_future())),
+        ("functional::call", {
+            let (backend, context) = (m.backend().clone(), Context::default());
+            sent_future(async move { mellea_core::functional::call(&backend, &context, |m| m.chat("Hello")).await })
+        }),
         ("thunk", sent_future(Thunk::from("x").into_future())),
     ] {
         // Clippy calls 16 KiB large.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Case, Fixture};
 use crate::backend::{Backend, ChatRequest, Event, Format, RawRequest};
+use crate::content::{Audio, Content, Image};
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::options::RequestOptions;
@@ -228,7 +229,12 @@ async fn unsupported(fixture: &Fixture) -> Result<(), Fault> {
         description: "Tells the time.".to_owned(),
         parameters: json!({"type": "object", "properties": {}}),
     };
+    let image = Image::from_base64(PIXEL).map_err(|error| error.to_string())?;
+    let audio = Audio::from_base64(SILENCE, Some("wav")).map_err(|error| error.to_string())?;
+    let with = |content: Content| ChatRequest::new(vec![Message::user(fixture.prompt.as_str()).content(content)]);
     for (what, can, request) in [
+        ("images", can.images, with(image.into())),
+        ("audio", can.audio, with(audio.into())),
         ("tools", can.tools, asked().tools(vec![tool])),
         ("JSON schemas", can.json_schema, asked().format(Format::JsonSchema(schema))),
         ("regular expressions", can.regex, asked().format(Format::Regex("[a-z]+".to_owned()))),
@@ -251,6 +257,12 @@ async fn unsupported(fixture: &Fixture) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+/// One white pixel, as PNG.
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII=";
+
+/// An empty WAV file.
+const SILENCE: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 /// Whether the backend says that it cannot honour this, or does not answer it.
 async fn refused(fixture: &Fixture, request: &ChatRequest) -> bool {
