@@ -124,7 +124,7 @@ pub enum ErrorKind {
         produced: u64,
     },
     /// The answer does not fit the schema asked for.
-    #[error("the answer does not fit its type at {path}: expected {expected}, found {found}")]
+    #[error("the answer does not fit its type{}: expected {expected}, found {found}", place(.path))]
     SchemaMismatch {
         /// Where, as a JSON pointer; empty for the whole answer.
         path: String,
@@ -289,6 +289,11 @@ impl fmt::Display for ProviderError {
         }
         Ok(())
     }
+}
+
+/// Where in the answer; nothing for the whole of it.
+fn place(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(" at {path}") }
 }
 
 fn one_line(text: &str) -> Cow<'_, str> {
