@@ -1,1 +1,34 @@
-//! mellea-hf
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod bench;
+mod builder;
+mod config;
+mod detokenize;
+mod engine;
+mod error;
+mod generation_config;
+mod grammar;
+mod hub;
+mod load;
+mod model;
+mod output;
+mod sampler;
+mod shield;
+mod template;
+mod tokenizer;
+mod weights;
+
+pub use backend::{HuggingFace, RawPrompts};
+pub use builder::HuggingFaceBuilder;
+pub use config::SUPPORTED_ARCHITECTURES;
+pub use error::{Error, ErrorKind, Result};
+pub use hub::Download;
+pub use model::Precision;
+pub use template::Clock;
+
+/// For the benchmarks of this crate. Not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::bench::{MaskBench, MaskState};
+}

@@ -1,15 +1,38 @@
-//! Generative programs in Rust.
+#![doc = include_str!("../README.md")]
+
+mod start;
 
 pub use mellea_core::*;
-pub use mellea_macros::*;
+#[doc(inline)]
+pub use mellea_macros::{generative, tool};
+
+#[cfg(feature = "hf")]
+pub use mellea_hf::HuggingFace;
+
+pub use start::{StartSession, start_session};
 
 #[doc(hidden)]
 pub use mellea_core::__private;
 
-/// Everything that most programs need.
+/// Everything that most programs need: `use mellea::prelude::*;`.
+///
+/// Types that a model answers with derive `Deserialize` and `JsonSchema`; for that a program needs
+/// `serde` and `schemars` among its own dependencies.
 pub mod prelude {
-    pub use mellea_core::*;
-    pub use mellea_macros::*;
+    pub use crate::{
+        ChatContext, Component, Document, Error, ErrorKind, Message, ModelOption, ModelOptions, MultiTurn, Output,
+        RejectionSampling, RepairTemplate, Requirement, Session, SimpleContext, Tools, ValidationResult, check, generative, req,
+        start_session, tool,
+    };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
+}
+
+/// The documents' code is compiled and run with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/migrating-from-python.md")]
+    mod migrating {}
 }

@@ -1,0 +1,33 @@
+//! A component of one's own, with its own template and its own way to read the answer.
+
+use mellea::prelude::*;
+use mellea::{ModelOutput, Prompts, Representation, Result};
+
+#[derive(Debug)]
+struct Sum(i64, i64);
+
+impl Component for Sum {
+    type Output = i64;
+
+    fn representation(&self) -> Result<Representation> {
+        Ok(Representation::inline("sum", "What is {{ a }} + {{ b }}?").arg("a", self.0).arg("b", self.1))
+    }
+
+    fn parse(&self, output: &ModelOutput) -> Result<i64> {
+        output.text.trim().parse().map_err(|_| ErrorKind::Parse(format!("{:?} is no number", output.text)).into())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let m = mellea::start_session().backend("hf").await?;
+    let sum = m.act(Sum(17, 25)).require(req("between the two").validate_value(|sum: &i64| (0..100).contains(sum)));
+    println!("prompt: {}", sum.clone().preview().await?.messages[0].text());
+    println!("17 + 25 = {}", sum.await?);
+
+    // Templates can be replaced, here for all models.
+    let prompts = Prompts::new().replace("sum", "Please tell me: {{ a }} + {{ b }} = ?")?;
+    let m = mellea::start_session().backend("hf").prompts(prompts).await?;
+    println!("prompt: {}", m.act(Sum(1, 2)).preview().await?.messages[0].text());
+    Ok(())
+}

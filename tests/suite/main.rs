@@ -1,0 +1,5 @@
+//! Suites across the crates, on the small model that travels with the library.
+
+mod bad_input;
+mod pico;
+mod prompts;

@@ -1,0 +1,60 @@
+//! How many crates a user of a package has to compile.
+
+use std::collections::BTreeSet;
+
+use super::Findings;
+use crate::{Failure, cargo};
+
+/// The most crates in a package's normal tree on Linux with default features, itself and macros
+/// included, counted by name and version.
+const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 110)];
+
+/// Compares each tree with its budget; a line on each.
+pub(super) fn check(findings: &mut Findings) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for (package, budget) in BUDGETS {
+        let count = count(&tree(package)?);
+        lines.push(format!("{package}: {count} crates of at most {budget}"));
+        findings.errors.extend(over(package, count, budget));
+    }
+    Ok(lines)
+}
+
+fn over(package: &str, count: usize, budget: usize) -> Option<String> {
+    (count > budget).then(|| format!("{package} has {count} crates in its tree, more than {budget}"))
+}
+
+fn tree(package: &str) -> Result<String, Failure> {
+    let arguments = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    cargo::capture(&mut cargo::command(arguments.into_iter().chain(["--target", "x86_64-unknown-linux-gnu"])))
+}
+
+/// The crates of a tree, each once. A line holds a name, a version, and perhaps remarks.
+fn count(tree: &str) -> usize {
+    let crates: BTreeSet<(&str, &str)> = tree
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?))
+        })
+        .collect();
+    crates.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_and_version_counts_once() {
+        let tree =
+            "mellea v0.1.0 (a/path)\nsyn v2.0.1\nsyn v3.0.0\nserde v1.0.0\nserde_derive v1.0.0 (proc-macro)\nsyn v3.0.0 (*)\n";
+        assert_eq!(count(tree), 5);
+    }
+
+    #[test]
+    fn a_tree_over_its_budget_is_found() {
+        assert!(over("mellea", 111, 110).is_some_and(|e| e.contains("111")));
+        assert!(over("mellea", 110, 110).is_none());
+    }
+}
