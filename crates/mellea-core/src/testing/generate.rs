@@ -197,7 +197,7 @@ impl Sampler<'_, '_> {
         {
             for i in 0..self.random.below(3) {
                 let name = format!("{}{i}", self.random.words(1, 1));
-                if !rules.get("properties").is_some_and(|named| named.get(&name).is_some()) {
+                if rules.get("properties").is_none_or(|named| named.get(&name).is_none()) {
                     out.insert(name, self.value(schema, depth + 1)?);
                 }
             }

@@ -1,5 +1,6 @@
 //! Many calls leave nothing behind. A binary of its own: other tests would share its memory.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 use async_trait::async_trait;
 use mellea_core::{Backend, ChatRequest, Event, EventStream, FinishReason, Result, Session, req};

@@ -16,6 +16,7 @@ fn shared<T: Send + Sync + 'static + ?Sized>() {}
 fn sent<T: Send + 'static + ?Sized>() {}
 fn debug<T: Debug>() {}
 fn unpin<T: Unpin>() {}
+#[expect(clippy::needless_pass_by_value, reason = "its size is what is asked for")]
 fn sent_future<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> usize {
     size_of_val(&future)
 }

@@ -41,8 +41,8 @@ enum Shape {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Tree {
     value: i32,
-    children: Vec<Tree>,
-    next: Option<Box<Tree>>,
+    children: Vec<Self>,
+    next: Option<Box<Self>>,
 }
 
 fn fits<T: JsonSchema + serde::de::DeserializeOwned>() {
