@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
-use super::redact::Redactor;
 use crate::backend::{Capabilities, ChatRequest, Event, RawRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{ModelOption, ModelOptions};
 use crate::output::{ModelOutput, Warning};
+use crate::redact::Redactor;
 
 /// The version of the form that this program writes and reads.
 const VERSION: u32 = 1;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::redact::Redactor;
 use crate::error::{Error, ErrorKind, ProviderError, TimeoutPhase};
+use crate::redact::Redactor;
 
 /// A recorded error: its kind's name, its text, and what it takes to make it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

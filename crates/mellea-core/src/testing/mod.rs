@@ -13,7 +13,7 @@ mod difference;
 mod fault;
 mod generate;
 mod record;
-mod redact;
+
 mod replay;
 mod scripted;
 

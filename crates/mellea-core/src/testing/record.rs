@@ -11,11 +11,11 @@ use futures_core::Stream;
 
 use super::cassette::{self, Cassette, Chat, Completed, Completion, Ended, StoredOptions};
 use super::fault::Fault;
-use super::redact::Redactor;
 use crate::backend::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
 use crate::error::{Error, Result};
 use crate::options::{ModelOption, ModelOptions};
 use crate::output::{ModelOutput, Warning};
+use crate::redact::Redactor;
 
 /// Records every call that passes through it, around any backend.
 ///

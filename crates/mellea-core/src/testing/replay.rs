@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::cassette::{self, Cassette, Completed, Ended};
 use super::difference::nearest;
-use super::redact::Redactor;
 use crate::backend::{Backend, Capabilities, ChatRequest, EventStream, RawRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{ModelOption, ModelOptions};
 use crate::output::{ModelOutput, Warning};
+use crate::redact::Redactor;
 
 /// The names that some options have at a provider.
 type Synonyms = &'static [(&'static str, ModelOption)];

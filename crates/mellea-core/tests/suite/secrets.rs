@@ -140,25 +140,8 @@ async fn no_output_shows_a_secret() {
     let notes = notebook.0.lock().unwrap().clone();
     assert!(notes.contains("gen_ai.operation.name"), "the spans were captured: {notes}");
     leaks.text("tracing", &notes);
-    assert_eq!(leaks.0, KNOWN, "these show the secret");
+    assert!(leaks.0.is_empty(), "these show the secret: {:?}", leaks.0);
 }
-
-/// What still shows it, which is wrong: `Debug` of options prints the values of all extra keys, and
-/// all that holds options does so as well.
-const KNOWN: [&str; 12] = [
-    "ModelOptions",
-    "SessionBuilder",
-    "Instruct",
-    "Act",
-    "Transform",
-    "ChatRequest",
-    "RequestOptions",
-    "RawRequest",
-    "Output",
-    "SamplingResult",
-    "RequirementsNotMet",
-    "last_prompt",
-];
 
 impl fmt::Debug for Notebook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,14 +27,14 @@ const SECRET_PARTS: [&str; 12] = [
 
 /// Takes secrets out of texts and JSON.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     /// What the caller named as secret, longest first.
     given: Vec<String>,
 }
 
 impl Redactor {
     /// Takes out this text as well, wherever it stands.
-    pub(super) fn add(&mut self, secret: String) {
+    pub(crate) fn add(&mut self, secret: String) {
         if !secret.is_empty() && !self.given.contains(&secret) {
             self.given.push(secret);
             self.given.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -42,7 +42,7 @@ impl Redactor {
     }
 
     /// A text without what was named as secret and without what looks like one.
-    pub(super) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(crate) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.given {
             if text.contains(secret.as_str()) {
@@ -58,13 +58,13 @@ impl Redactor {
     }
 
     /// Takes secrets out of JSON, by the names of keys and by the shape of texts.
-    pub(super) fn json(&self, value: &mut Value) {
+    pub(crate) fn json(&self, value: &mut Value) {
         self.walk(value, true);
     }
 
     /// As [`json`](Self::json), but key names mean nothing: in a JSON schema a property `password`
     /// holds no password.
-    pub(super) fn schema(&self, value: &mut Value) {
+    pub(crate) fn schema(&self, value: &mut Value) {
         self.walk(value, false);
     }
 
