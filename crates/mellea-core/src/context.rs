@@ -30,6 +30,8 @@ use crate::output::ModelOutput;
 #[derive(Clone)]
 pub struct Context {
     head: Option<Arc<Node>>,
+    /// The system messages alone, so that a limited view need not look for them.
+    systems: Option<Arc<SystemNode>>,
     policy: Policy,
 }
 
@@ -45,10 +47,21 @@ impl Drop for Node {
     fn drop(&mut self) {
         let mut next = self.previous.take();
         while let Some(node) = next {
-            match Arc::into_inner(node) {
-                Some(mut node) => next = node.previous.take(),
-                None => break,
-            }
+            next = Arc::into_inner(node).and_then(|mut node| node.previous.take());
+        }
+    }
+}
+
+struct SystemNode {
+    message: Message,
+    previous: Option<Arc<Self>>,
+}
+
+impl Drop for SystemNode {
+    fn drop(&mut self) {
+        let mut next = self.previous.take();
+        while let Some(node) = next {
+            next = Arc::into_inner(node).and_then(|mut node| node.previous.take());
         }
     }
 }
@@ -121,13 +134,13 @@ enum Policy {
 
 impl From<SimpleContext> for Context {
     fn from(_: SimpleContext) -> Self {
-        Self { head: None, policy: Policy::Simple }
+        Self { head: None, systems: None, policy: Policy::Simple }
     }
 }
 
 impl From<ChatContext> for Context {
     fn from(policy: ChatContext) -> Self {
-        Self { head: None, policy: Policy::Chat(policy) }
+        Self { head: None, systems: None, policy: Policy::Chat(policy) }
     }
 }
 
@@ -180,8 +193,14 @@ impl Context {
         let entry = entry.into();
         let id = node_id(self.id(), &entry);
         let length = self.len() + 1;
+        let systems = match &entry {
+            Entry::Message(message) if message.role == Role::System => {
+                Some(Arc::new(SystemNode { message: message.clone(), previous: self.systems.clone() }))
+            }
+            _ => self.systems.clone(),
+        };
         let node = Node { entry, previous: self.head.clone(), length, id };
-        Self { head: Some(Arc::new(node)), policy: self.policy }
+        Self { head: Some(Arc::new(node)), systems, policy: self.policy }
     }
 
     /// This history after one more turn: what was asked, and what the model answered. A
@@ -195,7 +214,7 @@ impl Context {
     /// An empty history with the same policy.
     #[must_use]
     pub fn reset(&self) -> Self {
-        Self { head: None, policy: self.policy }
+        Self { head: None, systems: None, policy: self.policy }
     }
 
     /// How many entries there are.
@@ -241,7 +260,8 @@ impl Context {
     pub fn view(&self) -> Vec<Message> {
         match self.policy {
             Policy::Simple => Vec::new(),
-            Policy::Chat(limits) => self.limited(limits).into_iter().map(Entry::to_message).collect(),
+            Policy::Chat(limits) if limits == ChatContext::new() => self.entries().into_iter().map(Entry::to_message).collect(),
+            Policy::Chat(limits) => self.limited(limits),
         }
     }
 
@@ -270,42 +290,41 @@ impl Context {
         }
     }
 
-    /// The entries within the limits: system messages, then the newest whole exchanges that fit.
-    fn limited(&self, limits: ChatContext) -> Vec<&Entry> {
-        let entries = self.entries();
-        if limits == ChatContext::new() {
-            return entries;
-        }
-        let (system, rest): (Vec<&Entry>, Vec<&Entry>) = entries.into_iter().partition(|e| e.role() == Role::System);
-        let mut left = limits.token_budget.map(|budget| budget.saturating_sub(system.iter().map(|e| tokens(e)).sum()));
-        let mut keep = rest.len();
-        for (turns, start) in exchange_starts(&rest).into_iter().rev().enumerate() {
-            let cost: u64 = rest.get(start..keep).unwrap_or_default().iter().map(|e| tokens(e)).sum();
-            let newest = turns == 0;
+    /// The system messages, then the newest whole exchanges within the limits. It looks only at what
+    /// it shows, and at one exchange more.
+    fn limited(&self, limits: ChatContext) -> Vec<Message> {
+        let systems = std::iter::successors(self.systems.as_deref(), |node| node.previous.as_deref());
+        let systems: Vec<Message> = systems.map(|node| node.message.clone()).collect();
+        let mut left = limits.token_budget.map(|budget| budget.saturating_sub(systems.iter().map(tokens).sum()));
+        let mut kept: Vec<Message> = Vec::new();
+        let mut exchange: Vec<Message> = Vec::new();
+        let mut turns = 0;
+        // Newest first: an exchange is complete at its user's message, or at the very first entry.
+        let mut entries = self.newest_first().filter(|entry| entry.role() != Role::System).peekable();
+        while let Some(entry) = entries.next() {
+            exchange.push(entry.to_message());
+            if entry.role() != Role::User && entries.peek().is_some() {
+                continue;
+            }
+            let cost: u64 = exchange.iter().map(tokens).sum();
             let fits = limits.last_turns.is_none_or(|max| turns < max) && left.is_none_or(|left| cost <= left);
+            let newest = turns == 0;
             if !(fits || newest) {
                 break;
             }
             left = left.map(|left| left.saturating_sub(cost));
-            keep = start;
+            turns += 1;
+            kept.append(&mut exchange);
         }
-        system.into_iter().chain(rest.into_iter().skip(keep)).collect()
+        kept.extend(systems);
+        kept.reverse();
+        kept
     }
-}
-
-/// Where each exchange begins: at a user's message, and at the very first entry.
-fn exchange_starts(entries: &[&Entry]) -> Vec<usize> {
-    let mut starts: Vec<usize> = (0..entries.len()).filter(|&i| entries.get(i).is_some_and(|e| e.role() == Role::User)).collect();
-    if starts.first() != Some(&0) && !entries.is_empty() {
-        starts.insert(0, 0);
-    }
-    starts
 }
 
 /// A rough number of tokens: a quarter of the bytes of text, 1,000 for an image or a piece of audio.
-fn tokens(entry: &Entry) -> u64 {
+fn tokens(message: &Message) -> u64 {
     const MEDIA: u64 = 1000;
-    let message = entry.to_message();
     let bytes: usize = message.content.iter().filter_map(|c| c.as_text()).map(str::len).sum();
     let calls: usize = message.tool_calls.iter().map(|c| c.name.len() + c.arguments.to_string().len()).sum();
     let documents: usize = message.documents.iter().map(|d| d.text.len()).sum();
@@ -366,7 +385,7 @@ impl Serialize for Context {
 impl<'de> Deserialize<'de> for Context {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::<Entry>::deserialize(deserializer)?;
-        let start = Self { head: None, policy: stored.policy };
+        let start = Self { head: None, systems: None, policy: stored.policy };
         Ok(stored.entries.into_iter().fold(start, |context, entry| context.add(entry)))
     }
 }

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[expect(unused_extern_crates, reason = "the macros name this crate as its users do")]
+extern crate self as mellea_core;
+
 pub mod backend;
 pub mod blocking;
 pub mod component;
@@ -13,6 +16,7 @@ pub mod model;
 pub mod options;
 pub mod output;
 pub mod prompt;
+mod redact;
 pub mod requirement;
 pub mod sampling;
 pub mod schema;

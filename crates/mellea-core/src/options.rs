@@ -1,6 +1,7 @@
 //! Model options: what a caller may ask for, and how several layers of options become one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::Warning;
+use crate::redact::Redactor;
 use crate::tool::Tools;
 
 /// How long a stream may be silent before it is given up, unless
@@ -131,7 +133,7 @@ pub enum ToolChoice {
 /// assert_eq!(options.get(ModelOption::Temperature).unwrap(), 0.2);
 /// assert_eq!(options.extra()["top_p"], 0.9);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ModelOptions {
     values: BTreeMap<ModelOption, Value>,
     tools: Option<Tools>,
@@ -270,7 +272,7 @@ pub struct Resolved {
 }
 
 /// The options of one request, checked and typed. `None` leaves a choice to the backend.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct RequestOptions {
@@ -306,6 +308,48 @@ pub struct RequestOptions {
     /// The backend's own options, as they were given.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub extra: Map<String, Value>,
+}
+
+impl fmt::Debug for ModelOptions {
+    /// Without what is secret in [`extra`](Self::extra).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelOptions")
+            .field("values", &self.values)
+            .field("tools", &self.tools)
+            .field("extra", &Shown(&self.extra))
+            .finish()
+    }
+}
+
+impl fmt::Debug for RequestOptions {
+    /// Without what is secret in [`extra`](Self::extra).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestOptions")
+            .field("temperature", &self.temperature)
+            .field("max_new_tokens", &self.max_new_tokens)
+            .field("seed", &self.seed)
+            .field("thinking", &self.thinking)
+            .field("stream", &self.stream)
+            .field("stream_timeout", &self.stream_timeout)
+            .field("tool_choice", &self.tool_choice)
+            .field("context_window", &self.context_window)
+            .field("stop_sequences", &self.stop_sequences)
+            .field("logits", &self.logits)
+            .field("raw_logits", &self.raw_logits)
+            .field("extra", &Shown(&self.extra))
+            .finish()
+    }
+}
+
+/// A backend's own options without their secrets, as cassettes hold them.
+struct Shown<'a>(&'a Map<String, Value>);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = Value::Object(self.0.clone());
+        Redactor::default().json(&mut all);
+        all.fmt(f)
+    }
 }
 
 impl Default for RequestOptions {

@@ -106,7 +106,7 @@ impl Argument {
     /// The mistake of a key that does not exist.
     pub(crate) fn unknown(&self, known: &[&str]) -> Error {
         let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-        Error::new(self.key.span(), format!("there is no `{}` here: known are {}", self.key, known.join(", ")))
+        Error::new(self.key.span(), format!("unknown `{}`: expected {}", self.key, known.join(" or ")))
     }
 
     fn misspelt(&self, example: &str) -> Error {

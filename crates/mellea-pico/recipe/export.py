@@ -32,10 +32,12 @@ def export(model, tok, out):
         hidden_act="silu", attention_bias=False, mlp_bias=False, attention_dropout=0.0, initializer_range=0.02,
         tie_word_embeddings=True, use_cache=True, dtype="bfloat16", torch_dtype="bfloat16", **ids,
     )
-    generation = dict(do_sample=True, temperature=0.8, max_new_tokens=256, **ids)
+    # Greedy unless a program asks for more: most of what pico does has one right answer.
+    generation = dict(do_sample=False, max_new_tokens=256, **ids)
     weights = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.state_dict().items()}
     os.makedirs(out, exist_ok=True)
     save_file(weights, os.path.join(out, "model.safetensors.tmp"), metadata={"format": "pt"})
+    os.chmod(os.path.join(out, "model.safetensors.tmp"), 0o644)
     os.replace(os.path.join(out, "model.safetensors.tmp"), os.path.join(out, "model.safetensors"))
     put(os.path.join(out, "config.json"), (json.dumps(config, indent=2) + "\n").encode())
     put(os.path.join(out, "generation_config.json"), (json.dumps(generation, indent=2) + "\n").encode())

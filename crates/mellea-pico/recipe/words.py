@@ -85,13 +85,13 @@ class Values:
         if self.r.random() >= p_full:
             return self.first()
         x = self.r.random()
-        if x < 0.06:
+        if x < 0.03:
             return f"{self.first()} {self.r.choice('ABCDEFGHJKLMNPRSTW')}. {self.last()}"
-        if x < 0.12:
+        if x < 0.07:
             return f"{self.first()} {self.first()} {self.last()}"
-        if x < 0.16:
+        if x < 0.09:
             return f"{self.first()}-{self.first()} {self.last()}"
-        if x < 0.2:
+        if x < 0.11:
             return f"{self.first()} O'{self.last()}"
         return f"{self.first()} {self.last()}"
 

@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[expect(unused_extern_crates, reason = "the macros name this crate as its users do")]
+extern crate self as mellea;
+
 mod start;
 
 pub use mellea_core::*;

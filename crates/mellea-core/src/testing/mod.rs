@@ -1,12 +1,28 @@
 //! Testing generative programs: without a model, without a network, without surprises.
 //!
 //! - [`ScriptedBackend`] answers as the test says, and keeps what it was asked.
+//! - [`Recorder`] keeps what passes between a program and a backend in a [`Cassette`], and
+//!   [`Replayer`] answers from it.
+//! - [`sample_value`] makes values that fit a schema, and [`schema_backend`] answers with them.
+//! - [`conformance`] checks a backend against the rules of [`Backend`].
 //! - [`forbid_real_calls`] makes sure that nothing else answers.
 
+mod cassette;
+pub mod conformance;
+mod difference;
+mod fault;
+mod generate;
+mod record;
+
+mod replay;
 mod scripted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use cassette::Cassette;
+pub use generate::{sample_value, schema_backend};
+pub use record::Recorder;
+pub use replay::Replayer;
 pub use scripted::{Reply, ScriptedBackend};
 
 use crate::backend::Backend;

@@ -29,6 +29,7 @@ impl Tool {
             #vis struct #tool;
 
             #(#conditions)*
+            #[allow(clippy::needless_pass_by_value)]
             impl #tool {
                 /// The function itself.
                 #(#attrs)*

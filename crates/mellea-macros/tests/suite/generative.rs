@@ -28,7 +28,7 @@ fn scripted<R: Into<Reply>>(replies: impl IntoIterator<Item = R>) -> (Session, S
 }
 
 fn prompts(backend: &ScriptedBackend) -> Vec<String> {
-    backend.requests().iter().map(|r| r.messages.last().unwrap().text().into_owned()).collect()
+    backend.requests().iter().filter_map(|r| Some(r.messages.last()?.text().into_owned())).collect()
 }
 
 /// Extract the user's name and age

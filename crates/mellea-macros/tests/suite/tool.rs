@@ -94,9 +94,8 @@ mod failing {
 }
 
 async fn run(tool: impl Tool + 'static, arguments: Value) -> ToolOutcome {
-    let mut tools = Tools::new();
     let name = tool.spec().name.clone();
-    tools.try_insert(tool).unwrap();
+    let tools = Tools::from_iter([tool]);
     tools.run(&ToolCall::new(name, arguments), &ToolPolicy::default()).await.outcome
 }
 

@@ -1,15 +1,17 @@
 """Sentiment, topic and urgency. Labels come in any order, so the model must read the type hint."""
+import re
+
 from prompts import BOOL, compact, enum, instruction, obj
 
-POS = "great wonderful excellent amazing fantastic lovely perfect superb brilliant delightful good nice awesome pleasant outstanding beautiful helpful friendly fast reliable".split()
-NEG = "terrible awful horrible bad broken disappointing poor useless boring rude slow ugly dreadful annoying nasty dirty noisy unreliable defective worthless".split()
+POS = "great wonderful excellent amazing fantastic lovely perfect superb brilliant delightful good nice awesome pleasant outstanding beautiful helpful friendly fast reliable fun charming superior marvelous terrific splendid tasty delicious cozy clean clever impressive stunning magnificent enjoyable".split()
+NEG = "terrible awful horrible bad broken disappointing poor useless boring rude slow ugly dreadful annoying nasty dirty noisy unreliable defective worthless dull filthy sloppy lousy cheap ruined painful tasteless hopeless shabby frustrating cold unfriendly ridiculous unacceptable".split()
 NEU = "average ordinary normal usual standard regular plain typical".split()
 THING = "the food|the service|the film|the book|the hotel|the phone|the staff|the app|the room|the game|the music|the support|the delivery|the product|this place|the show|the course|the lesson|the laptop|the coffee|my stay|the trip|the meal|the update|the software".split("|")
 T_POS = ["I love {t}.", "{T} was {a}.", "{T} is {a}!", "I am so happy with {t}.", "What a {a} day!", "Really {a}, I would recommend it to everyone.", "I enjoyed {t} a lot.", "{T} made me smile.",
-         "Best thing I ever bought.", "Absolutely {a}.", "Thank you for {t}, it was {a}.", "I can't stop using it, {t} is {a}.", "It works perfectly and {t} is {a}.", "Five stars for {t}.", "{n} did a {a} job.", "{T} was not bad at all.", "I had a {a} time in {c}.", "I like {t}."]
+         "Best thing I ever bought.", "Absolutely {a}.", "Thank you for {t}, it was {a}.", "I can't stop using it, {t} is {a}.", "It works perfectly and {t} is {a}.", "Five stars for {t}.", "{n} did a {a} job.", "{T} was not bad at all.", "I am very happy with {t}.", "What a {a} evening we had!", "This is the best in town.", "{T} tasted {a}.", "We had a lot of fun, {t} was {a}.", "I really love {t}.", "Great work, thank you!", "I will come back.", "{T} was {a} and {b}.", "Simply {a}!", "I am impressed by {t}.", "{n} was very {a}.", "I had a {a} time in {c}.", "I like {t}."]
 T_NEG = ["I hate {t}.", "{T} was {a}.", "{T} is {a}!", "I am very unhappy with {t}.", "What a {a} day!", "Really {a}, never again.", "I did not enjoy {t}.", "{T} made me angry.",
-         "Worst thing I ever bought.", "Absolutely {a}.", "I want my money back, {t} was {a}.", "It stopped working after a day and {t} is {a}.", "One star for {t}.", "{n} did a {a} job.", "{T} was not good at all.", "A waste of time and money.", "I had a {a} time in {c}.", "I do not like {t}."]
-T_NEU = ["{T} is {a}.", "{T} arrived on {d}.", "I bought it in {c}.", "{T} is in {c}.", "{T} has a cover and a number.", "The package came on {d}.", "{n} wrote about {t}.", "It is {x} pages long.", "{T} opens at {x} o'clock.",
+         "Worst thing I ever bought.", "Absolutely {a}.", "I want my money back, {t} was {a}.", "It stopped working after a day and {t} is {a}.", "One star for {t}.", "{n} did a {a} job.", "{T} was not good at all.", "I am very angry about {t}.", "What a {a} evening we had!", "This is the worst in town.", "{T} tasted {a}.", "I am disappointed with {t}.", "I really hate {t}.", "{T} broke after a week, {a}.", "I will never come back.", "{T} was {a} and {b}.", "Simply {a}!", "I regret buying it.", "{n} was very {a}.", "A waste of time and money.", "I had a {a} time in {c}.", "I do not like {t}."]
+T_NEU = ["{T} is {a}.", "{T} arrived on {d}.", "I bought it in {c}.", "{T} is in {c}.", "The train leaves at {x}.", "The shop is next to the station.", "{n} parked the car in the garage.", "The parcel weighs {x} kilograms.", "{n} lives in {c}.", "The meeting is on {d}.", "{T} has {x} parts.", "{n} put the keys on the table.", "The store closes at {x}.", "We took the bus to {c}.", "{n} sent {t} to {c}.", "{T} has a cover and a number.", "The package came on {d}.", "{n} wrote about {t}.", "It is {x} pages long.", "{T} opens at {x} o'clock.",
          "There are {x} rooms.", "{T} was neither good nor bad.", "I have no opinion on {t}.", "It is an {a} one, nothing special.", "We went to {c} on {d}.", "The color is blue.", "{n} uses {t} on {d}.", "It costs {x} dollars."]
 
 TOPICS = {
@@ -29,17 +31,17 @@ DOC_U = ["Is the message urgent?", "Decide whether the message is urgent.", "Doe
 PARAM = ["text", "text", "text", "review", "input", "message", "s", "comment"]
 
 
-def fill(v, t, a=""):
+def fill(v, t, a="", b=""):
     thing = v.r.choice(THING)
-    out = t.format(t=thing, T=thing[0].upper() + thing[1:], a=a, n=v.person(0.2), c=v.city(), d=v.day(), x=v.num(1, 60), k=v.company(), m=v.month())
-    return out.replace(" an a", " an a").replace("an normal", "a normal").replace("an usual", "a usual").replace("an standard", "a standard").replace("an regular", "a regular").replace("an plain", "a plain").replace("an typical", "a typical")
+    out = t.format(t=thing, T=thing[0].upper() + thing[1:], a=a, b=b, n=v.person(0.2), c=v.city(), d=v.day(), x=v.num(1, 60), k=v.company(), m=v.month())
+    return re.sub(r"\ban (?=[^aeou])", "a ", out)
 
 
 def sentiment(v):
     s = v.r.choice(("positive", "negative", "neutral"))
     ts, ws = {"positive": (T_POS, POS), "negative": (T_NEG, NEG), "neutral": (T_NEU, NEU)}[s]
     k = 1 if v.r.random() < 0.7 else 2
-    parts = [fill(v, v.r.choice(ts), v.r.choice(ws)) for _ in range(k)]
+    parts = [fill(v, v.r.choice(ts), v.r.choice(ws), v.r.choice(ws)) for _ in range(k)]
     if s != "neutral" and v.r.random() < 0.25:
         parts.insert(v.r.choice((0, 1)), fill(v, v.r.choice(T_NEU[1:10]), ""))
     labels = ["positive", "negative", "neutral"]

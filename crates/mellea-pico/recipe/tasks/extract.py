@@ -23,6 +23,32 @@ AFTER = [" The log has {x} lines.", " There are {x} people in the group.", " The
          " Room {x}.", " The ticket number is {x}.", " See page {x}.", " Thank you.", " Nice weather today.", " They have {x} cats."]
 
 
+INTRO = """I met {n}|Yesterday I talked to {n}|This is {n}|We hired {n}|Here is {n}|The new {j} is {n}|My {r} is called {n}|My {r}'s name is {n}|My {r} is {n}|Friends call her {n}
+Our {j} is called {n}|{n} works as a {j}|{n} is a {j}|{n} called {x} times|{n} has {x} {o}|{n} lives in {c}|I know {n}|{n} moved to {c} in {y}|{t} {n} is here|{t} {n} lives in {c}|Please meet {n}
+Hi! {n} here|There were {x} guests, among them {n}|In room {x} you will find {t} {n}|This letter is from {n}|A {j} named {n}|A man called {n}|Since {y} our neighbor is {n}|{n} bought a {p}|It was {y} when I met {n}
+I have {x} {o} and my name is {n}|Happy birthday {n}|The {j} of the month is {n}|{n} came {x} minutes late|{n} won {x} games|{n} paid {x} dollars|On {m} {x} I saw {n}|{n} studies in {c}|Our youngest {j} is {n}|Our oldest {j} is {n}|Employee {x}: {n}|{j}: {n}|{n}
+{n} leads a team of {x} people|{n} writes books|{n} wants to buy a {p}|I am {n}|Call me {n}|Among the {x} members is {n}|{n} signed up on {m} {x}|{n} has worked here since {y}|I think {n} is nice|Ask {n}|In {y} {n} founded a company""".replace("\n", "|").split("|")
+AGED = """. {P} is {a} years old.|, who is {a}.|, who is {a} years old.|, who told me {q} is {a}.|, aged {a}.| and {q} is {a}.|; {q} is {a} years old.|, {a} years old.| ({a}).|. {P} turned {a}.|, {a}.|, now {a}.|. {P} is {a}.|. Age {a}.|, age {a}.|: {a} years.| ({a} years old).
+ and just turned {a}.|, {a} today!|. {P} says {q} is {a} years old.|, a {a}-year-old.|, {a} years old and new in town.|. Age: {a}|, {a} years of age.| and turned {a} on {d}.|, and {q} is {a} years old now.|. I think {q} is {a}.|; age: {a}; city: {c}""".replace("\n", "|").split("|")
+FRONT = """At {a}, {n} bought a {p}.|The {a}-year-old {n} lost a {p}.|The {a} year old {j} {n} lives in {c}.|Now {a}, {n} lives in {c}.|Only {a} years old, {n} won {x} games.|Aged {a}, {n} became a {j}.|With {a} years, {n} is our oldest {j}.|A {a}-year-old {j}, {n}, called {x} times.
+{n} was {a} when the {j} came.|{n} is {a} and has {x} {o}.|{n} is {a} years old and has {x} {o}.|{n}, {a}, has {x} {o}.|{n} ({a}) leads the team of {x} people.|Age: {a} / Name: {n}|{a} years old, that is {n}.|I believe {n} is {a} or so.|{n} says {q} is {a}.|{n} is already {a}!|{n} is {a}, I am {n}'s {r}.
+{n} is only {a}, but has {x} {o}.|{n} celebrates turning {a} on {m} {x}.|{n} told us: I am {a} and live in {c}.|Is {n} {a}? Yes, {n} is {a}.|How old is {n}? {a}.|Who is {a}? {n}.|name: {n}, age: {a}|age: {a}, name: {n}|Name = {n}, Age = {a}|{n} / {a}|{n} - {a} years|{n}; {a}""".replace("\n", "|").split("|")
+JOB = "teacher baker plumber doctor nurse singer painter student driver pilot farmer lawyer cook dancer writer engineer member player winner intern clerk manager waiter tailor guard judge sailor poet gardener mechanic".split()
+RELATION = "brother sister mother father uncle aunt cousin friend neighbor boss wife husband son daughter grandma grandpa colleague partner".split()
+OWNED = "children dogs cats books houses cars friends sisters brothers horses plants shops medals bikes guitars".split()
+
+
+def composed(v, f):
+    """Name and age in separate clauses, among other numbers."""
+    p = v.r.choice(("he", "she", "he", "she", "they" if v.r.random() < 0.1 else "he"))
+    t = v.r.choice(FRONT) if v.r.random() < 0.35 else v.r.choice(INTRO) + v.r.choice(AGED)
+    text = t.format(
+        n=f["name"], a=f["age"], c=f["city"], P=p.capitalize(), q=p, x=v.num(2, 40), y=v.num(1950, 2025), j=v.r.choice(JOB), r=v.r.choice(RELATION),
+        o=v.r.choice(OWNED), p=v.product(), m=v.month(), d=v.day(), t=v.r.choice(("Mr.", "Mrs.", "Ms.", "Dr.")),
+    )
+    return text[0].upper() + text[1:] if v.r.random() < 0.5 else text
+
+
 def age(v):
     return v.num(1, 99) if v.r.random() < 0.93 else v.num(100, 120)
 
@@ -39,7 +65,9 @@ def wrap(v, text, p=0.5):
 
 def people(v):
     f = dict(name=v.person(), age=age(v), city=v.city())
-    text = wrap(v, v.r.choice(PEOPLE).format(n=f["name"], a=f["age"], c=f["city"]))
+    text = wrap(v, composed(v, f) if v.r.random() < 0.4 else v.r.choice(PEOPLE).format(n=f["name"], a=f["age"], c=f["city"]))
+    if v.r.random() < 0.05:
+        text, f["name"] = text.lower(), f["name"].lower()
     return text, f, dict(name=STR, age=INT)
 
 

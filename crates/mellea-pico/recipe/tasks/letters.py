@@ -2,9 +2,9 @@
 import re
 
 GREET = ["Dear {n},", "Hello {n},", "Hi {n},", "Hey {n},", "Good morning {n},", "Hi {n},", "Hello {n},", "Dear {n},"]
-CLOSE = ["Best wishes", "Kind regards", "Best regards", "Sincerely", "See you soon", "Warm regards", "All the best", "Cheers", "Yours"]
-TAIL = ["It would be great to see you.", "Please let me know.", "I look forward to your answer.", "Thank you very much.", "We will be happy to hear from you.", "Take care.", "Have a nice day."]
-ASK = ["Can you make it?", "Will you be there?", "What do you think?", "Is that fine with you?", "Can you let me know?", "Does that work for you?"]
+CLOSE = ["Best wishes", "Kind regards", "Best regards", "Sincerely", "See you soon", "All the best"]
+TAIL = ["It would be great to see you.", "Please let me know.", "Thank you very much.", "Take care.", "Have a nice day."]
+ASK = ["What do you think?", "Is that fine with you?", "Can you let me know?", "Does that work for you?"]
 
 # kind: (prompts, body sentences); {n} name, {e} event, {d} day, {p} product, {c} place
 KINDS = {
@@ -89,7 +89,7 @@ def build(v, kind, f, greet=True, close=True, question=False, exclaim=False, low
     parts.append(text)
     if close:
         parts.append(v.r.choice(CLOSE))
-    out = ("\n\n" if v.r.random() < 0.85 else "\n").join(parts).format(**f)
+    out = v.r.choices(("\n\n", "\n", " "), (75, 13, 12))[0].join(parts).format(**f)
     return out.lower() if lower else out
 
 

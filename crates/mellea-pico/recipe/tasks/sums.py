@@ -19,7 +19,7 @@ def make(v):
         a, b = v.num(0, 12), v.num(0, 12)
     else:
         a, b = v.num(0, 99), v.num(0, 99)
-        if v.r.random() < 0.3:
+        if v.r.random() < 0.4:
             a, b = v.num(0, 12), v.num(0, 12)
         if op == "-" and b > a and v.r.random() < 0.8:
             a, b = b, a

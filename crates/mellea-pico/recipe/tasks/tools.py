@@ -46,7 +46,7 @@ def args(v, tool):
 
 def definition(v, tool):
     desc, params, names = TOOLS[tool]
-    name = tool if v.r.random() < 0.75 else v.r.choice(names)
+    name = tool if v.r.random() < 0.85 else v.r.choice(names)
     props = {k: {"type": t} for k, t in params.items()}
     return dict(type="function", function=dict(name=name, description=v.r.choice(desc), parameters=dict(type="object", properties=props, required=list(params))))
 

@@ -1,0 +1,61 @@
+//! How often a call allocates, and how much: exact counts, so one run is enough.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mellea_core::testing::{Reply, ScriptedBackend};
+use mellea_core::{Instruct, Session, check, req};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(unsafe_code, reason = "an allocator can only be written so; it hands everything on as it comes")]
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `alloc` above, which is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn checked(m: &Session) -> Instruct {
+    m.instruct("Write an email to {{name}} inviting them to the launch.")
+        .var("name", "Alice")
+        .require(req("Use only lower-case letters.").validate(|text| text == text.to_lowercase()))
+        .require(check("At most 50 words.").validate(|text| text.split_whitespace().count() <= 50))
+        .require(req("Name the guest.").validate(|text| text.contains("alice")))
+}
+
+fn count<T>(runtime: &tokio::runtime::Runtime, what: &str, call: impl AsyncFn() -> T) {
+    const CALLS: usize = 1_000;
+    // The first calls fill caches.
+    (0..10).for_each(|_| drop(runtime.block_on(call())));
+    let (count, bytes) = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    (0..CALLS).for_each(|_| drop(runtime.block_on(call())));
+    let (count, bytes) = (COUNT.load(Ordering::Relaxed) - count, BYTES.load(Ordering::Relaxed) - bytes);
+    println!("{what}: {} allocations, {} bytes", count / CALLS, bytes / CALLS);
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let backend = ScriptedBackend::empty().answer_with(|_| Some(Reply::text("dear alice, please come to the launch.")));
+    let m = Session::new(backend);
+    count(&runtime, "instruct, three requirements", async || checked(&m).await.unwrap());
+    count(&runtime, "instruct, three requirements: building the call", async || checked(&m));
+    count(&runtime, "instruct, three requirements: preview", async || checked(&m).preview().await.unwrap());
+    count(&runtime, "chat", async || m.chat("Hello").await.unwrap());
+}

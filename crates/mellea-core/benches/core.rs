@@ -1,0 +1,179 @@
+//! What the core itself costs: calls, contexts, prompts, schemas and streams without a model.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::StreamExt;
+use mellea_core::{
+    Backend, ChatContext, ChatRequest, Context, Event, EventStream, FinishReason, Instruct, Message, ModelOutput, Result, Schema,
+    Session, check, req,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
+
+/// Answers at once and keeps nothing.
+#[derive(Clone, Debug)]
+struct Instant {
+    events: Vec<Event>,
+}
+
+#[async_trait]
+impl Backend for Instant {
+    fn provider(&self) -> &str {
+        "instant"
+    }
+
+    fn model(&self) -> &str {
+        "instant"
+    }
+
+    async fn chat(&self, _: ChatRequest) -> Result<EventStream> {
+        Ok(EventStream::ready(self.events.clone()))
+    }
+}
+
+impl Instant {
+    fn text(text: &str) -> Self {
+        Self { events: vec![Event::Text(text.to_owned()), Event::Finish(FinishReason::Stop)] }
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn checked(m: &Session) -> Instruct {
+    m.instruct("Write an email to {{name}} inviting them to the launch.")
+        .var("name", "Alice")
+        .require(req("Use only lower-case letters.").validate(|text| text == text.to_lowercase()))
+        .require(check("At most 50 words.").validate(|text| text.split_whitespace().count() <= 50))
+        .require(req("Name the guest.").validate(|text| text.contains("alice")))
+}
+
+fn calls(c: &mut Criterion) {
+    let runtime = runtime();
+    let m = Session::new(Instant::text("dear alice, please come to the launch."));
+    c.bench_function("instruct, three requirements", |b| {
+        b.to_async(&runtime).iter(|| async { checked(&m).await.unwrap() });
+    });
+    c.bench_function("chat", |b| b.to_async(&runtime).iter(|| async { m.chat("Hello").await.unwrap() }));
+    c.bench_function("backend alone", |b| {
+        let backend = m.backend();
+        b.to_async(&runtime).iter(|| async {
+            let mut stream = backend.chat(ChatRequest::new(vec![Message::user("Hello")])).await.unwrap();
+            while let Some(event) = stream.next().await {
+                black_box(event.unwrap());
+            }
+        });
+    });
+}
+
+fn history(turns: usize, policy: ChatContext) -> Context {
+    (0..turns).fold(Context::from(policy), |context, i| {
+        context.add(Message::user(format!("question {i}"))).add(ModelOutput::new("an answer of some length"))
+    })
+}
+
+fn contexts(c: &mut Criterion) {
+    let mut group = c.benchmark_group("context");
+    for turns in [10, 1_000, 100_000] {
+        let (all, last) = (history(turns, ChatContext::new()), history(turns, ChatContext::new().last_turns(8)));
+        let (message, output) = (Message::user("one more question"), std::sync::Arc::new(ModelOutput::new("an answer")));
+        group.bench_function(BenchmarkId::new("append", turns), |b| {
+            b.iter(|| all.add_turn([message.clone()], std::sync::Arc::clone(&output)));
+        });
+        group.bench_function(BenchmarkId::new("fork", turns), |b| b.iter(|| all.clone()));
+        group.bench_function(BenchmarkId::new("view, last 8", turns), |b| b.iter(|| last.view()));
+        group.bench_function(BenchmarkId::new("view, all", turns), |b| b.iter(|| all.view()));
+    }
+    group.finish();
+}
+
+fn prompts(c: &mut Criterion) {
+    let runtime = runtime();
+    let m = Session::new(Instant::text("x"));
+    let instruct = || {
+        let call =
+            m.instruct("Write an email to {{name}} inviting them to {{event}}.").var("name", "Alice").var("event", "the launch");
+        (0..5).fold(call, |call, i| call.require(format!("Requirement number {i} is met by {{{{name}}}}.")))
+    };
+    c.bench_function("render, five requirements", |b| {
+        b.to_async(&runtime).iter(|| async { instruct().preview().await.unwrap() });
+    });
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Company {
+    name: String,
+    founded: u16,
+    offices: Vec<Office>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Office {
+    city: String,
+    address: Option<String>,
+    staff: Vec<Person>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Person {
+    name: String,
+    age: u8,
+    email: Option<String>,
+}
+
+fn schemas(c: &mut Criterion) {
+    let person =
+        |i: usize| Person { name: format!("Person {i}"), age: 30, email: i.is_multiple_of(2).then(|| "a@example.com".into()) };
+    let office = |i: usize| Office { city: format!("City {i}"), address: None, staff: (0..4).map(person).collect() };
+    let company = Company { name: "Mellea".into(), founded: 2025, offices: (0..3).map(office).collect() };
+    let text = serde_json::to_string(&company).unwrap();
+    let schema = Schema::of::<Company>().unwrap();
+    let mut group = c.benchmark_group("schema");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("of a type", |b| b.iter(|| Schema::of::<Company>().unwrap()));
+    group.bench_function("parse", |b| b.iter(|| schema.parse(&text).unwrap()));
+    group.bench_function("read", |b| b.iter(|| schema.read::<Company>(&text).unwrap()));
+    group.bench_function("serde_json alone", |b| b.iter(|| serde_json::from_str::<Company>(&text).unwrap()));
+    group.finish();
+}
+
+fn streams(c: &mut Criterion) {
+    const DELTAS: usize = 10_000;
+    let runtime = runtime();
+    let words = (0..DELTAS).map(|_| Event::Text("word ".to_owned()));
+    let backend = Instant { events: words.chain([Event::Finish(FinishReason::Stop)]).collect() };
+    let m = Session::new(backend.clone());
+    let mut group = c.benchmark_group("stream");
+    group.throughput(Throughput::Elements(DELTAS as u64));
+    group.bench_function("thunk, 10,000 deltas", |b| {
+        b.to_async(&runtime).iter(|| async {
+            let thunk = m.chat("Go.").start().await.unwrap();
+            assert_eq!(thunk.stream().count().await, DELTAS);
+        });
+    });
+    group.bench_function("backend alone, 10,000 deltas", |b| {
+        b.to_async(&runtime).iter_batched(
+            || backend.events.clone(),
+            |events| async { assert_eq!(EventStream::ready(events).count().await, DELTAS + 1) },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn quick() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30)
+}
+
+criterion_group! {
+    name = benches;
+    config = quick();
+    targets = calls, contexts, prompts, schemas, streams
+}
+criterion_main!(benches);
