@@ -93,6 +93,26 @@ impl HuggingFace {
 
     /// Loads the small demonstration model that travels inside the program.
     ///
+    /// ```
+    /// use futures_util::StreamExt;
+    /// use mellea_core::{Backend, ChatRequest, Event, Message};
+    /// use mellea_hf::HuggingFace;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> mellea_core::Result<()> {
+    /// let model = HuggingFace::pico().await?;
+    /// let mut events = model.chat(ChatRequest::new(vec![Message::user("Say hello.")])).await?;
+    /// let mut text = String::new();
+    /// while let Some(event) = events.next().await {
+    ///     if let Event::Text(piece) = event? {
+    ///         text.push_str(&piece);
+    ///     }
+    /// }
+    /// assert!(!text.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`HuggingFaceBuilder::build`].
     #[cfg(feature = "pico")]

@@ -69,9 +69,10 @@ fn person() -> Schema {
 const EXTRACT: &str = "Extract the user's name and age from the text.\n\n\
     text = \"User log 42: Alice is 31 years old.\"\n\nAnswer with JSON: {\"name\": string, \"age\": integer}";
 
-fn weather() -> ToolSpec {
-    let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
-    ToolSpec::new("get_weather", "Current weather of a city.", parameters)
+fn add() -> ToolSpec {
+    let properties = json!({"a": {"type": "integer"}, "b": {"type": "integer"}});
+    let parameters = json!({"type": "object", "properties": properties, "required": ["a", "b"]});
+    ToolSpec::new("add", "Add two numbers.", parameters)
 }
 
 #[tokio::test]
@@ -112,18 +113,18 @@ async fn a_regex_decides_the_form() {
 #[tokio::test]
 async fn a_tool_is_called_and_its_answer_read() {
     let model = pico().await;
-    let question = Message::user("What is the weather in Paris?");
-    let request = ChatRequest::new(vec![question.clone()]).tools(vec![weather()]).options(options(&greedy()));
+    let question = Message::user("Add 3 and 4.");
+    let request = ChatRequest::new(vec![question.clone()]).tools(vec![add()]).options(options(&greedy()));
     let first = answer(&model, request).await.unwrap();
     assert_eq!(first.calls.len(), 1, "{}", first.text);
     assert!(first.calls[0].1.is_object());
     assert_eq!((first.text.as_str(), first.finish), ("", Some(FinishReason::ToolCalls)));
 
-    let call = mellea_core::ToolCall::with_id("call00000", "get_weather", json!({"city": "Paris"}));
+    let call = mellea_core::ToolCall::with_id("call00000", "add", json!({"a": 3, "b": 4}));
     let mut called = Message::assistant("");
     called.tool_calls = vec![call.clone()];
-    let turns = vec![question, called, Message::tool(&call, r#"{"celsius":21}"#)];
-    let request = ChatRequest::new(turns).tools(vec![weather()]).options(options(&greedy()));
+    let turns = vec![question, called, Message::tool(&call, r#"{"result":7}"#)];
+    let request = ChatRequest::new(turns).tools(vec![add()]).options(options(&greedy()));
     let second = answer(&model, request).await.unwrap();
     assert!(!second.text.is_empty() && second.finish == Some(FinishReason::Stop));
 }
@@ -132,9 +133,9 @@ async fn a_tool_is_called_and_its_answer_read() {
 async fn forbidden_tools_are_not_offered() {
     let model = pico().await;
     let forbidden = greedy().with(ModelOption::ToolChoice, "none");
-    let request = ask("What is the weather in Paris?").tools(vec![weather()]).options(options(&forbidden));
+    let request = ask("Add 3 and 4.").tools(vec![add()]).options(options(&forbidden));
     assert_eq!(request.options.tool_choice, Some(ToolChoice::None));
-    assert!(!model.render(&request).unwrap().contains("get_weather"));
+    assert!(!model.render(&request).unwrap().contains("Add two numbers"));
     assert!(answer(&model, request).await.unwrap().calls.is_empty());
 }
 

@@ -39,6 +39,11 @@ impl PrefixStore {
         self.entries.push_back((tokens, cache));
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// A cache that holds the longest known beginning of these tokens.
     pub(super) fn find(&self, tokens: &[u32]) -> Result<Option<KvCache>> {
         let common = |own: &[u32]| own.iter().zip(tokens).take_while(|(a, b)| a == b).count();

@@ -8,10 +8,14 @@ use crate::model::Precision;
 
 /// The fixture has 256 rows: every byte is a token, and byte 1 ends an answer.
 fn engine(options: EngineOptions) -> EngineHandle {
+    EngineHandle::start(parts(options), None).unwrap()
+}
+
+fn parts(options: EngineOptions) -> Engine {
     let tokenizer = Arc::new(crate::tokenizer::tests::tokenizer());
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama");
     let decoder = decoder(&directory, Precision::F32).unwrap();
-    EngineHandle::start(Engine::new(decoder, tokenizer, vec![1], options), None).unwrap()
+    Engine::new(decoder, tokenizer, vec![1], options)
 }
 
 fn request(prompt: &str, seed: Option<u64>) -> Request {
@@ -190,4 +194,51 @@ fn logits_come_with_every_token() {
         }
         assert_eq!(rows, tokens);
     }
+}
+
+#[test]
+fn rows_that_only_fill_the_matrix_are_never_chosen() {
+    let mut parts = parts(EngineOptions::default());
+    assert!(parts.padding.is_empty());
+    parts.padding = (128..256).collect();
+    let engine = EngineHandle::start(parts, None).unwrap();
+    for seed in 0..4 {
+        let sampling = Sampling { temperature: 50.0, seed: Some(seed), ..Sampling::default() };
+        let answer = ask(&engine, Request { sampling, ..request("padded", None) });
+        assert!(answer.text.is_ascii(), "{:?}", answer.text);
+    }
+}
+
+#[test]
+fn several_tokens_may_end_an_answer() {
+    let mut parts = parts(EngineOptions::default());
+    parts.eos = (0..256).collect();
+    let engine = EngineHandle::start(parts, None).unwrap();
+    let answer = ask(&engine, request("any end", None));
+    assert_eq!((answer.text.as_str(), answer.reason, answer.stats.completion_tokens), ("", Finish::Stop, 1));
+}
+
+#[test]
+fn kept_prefixes_stay_within_their_bound() {
+    let parts = parts(EngineOptions::default());
+    let mut store = PrefixStore::new(0);
+    let fill = |count: u32| {
+        let tokens: Vec<u32> = (count..count + 40).map(|token| token % 256).collect();
+        let mut cache = parts.decoder.new_cache();
+        let row = crate::model::Row { tokens: &tokens, cache: &mut cache };
+        parts.decoder.forward(&mut [row], crate::model::Positions::Last).unwrap();
+        (tokens, cache)
+    };
+    let (tokens, cache) = fill(0);
+    let size = cache.bytes();
+    store.insert(tokens.clone(), cache);
+    assert!(store.find(&tokens).unwrap().is_none(), "a bound of zero keeps nothing");
+    let mut store = PrefixStore::new(3 * size);
+    for count in 0..10 {
+        let (tokens, cache) = fill(count);
+        store.insert(tokens, cache);
+        assert!(store.bytes() <= 3 * size);
+    }
+    assert!(store.find(&tokens[..9]).unwrap().is_none(), "the oldest is gone");
+    assert_eq!(store.find(&fill(9).0[..20]).unwrap().unwrap().len(), 20);
 }
