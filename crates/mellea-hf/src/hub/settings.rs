@@ -30,9 +30,7 @@ impl fmt::Debug for Token {
 #[derive(Debug, Clone)]
 pub(crate) struct HubSettings {
     pub(crate) cache: PathBuf,
-    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only the hub's client needs it"))]
     pub(crate) endpoint: String,
-    #[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only the hub's client needs it"))]
     pub(crate) token: Option<Token>,
     /// Why the network must not be used, if so.
     pub(crate) offline: Option<&'static str>,
