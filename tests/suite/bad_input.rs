@@ -67,7 +67,7 @@ fn model_with(name: &str, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> tempfi
 }
 
 async fn load_error(dir: &tempfile::TempDir) -> Error {
-    HuggingFace::load(dir.path().to_str().unwrap()).await.expect_err("the model should not load")
+    HuggingFace::load(dir.path().to_str().unwrap()).await.expect_err("the model should not load").into()
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ pub(crate) struct TextTokenizer {
     named: Vec<(String, String)>,
     spelling: Spelling,
     bytes: HashMap<char, u8>,
+    longest: usize,
 }
 
 impl TextTokenizer {
@@ -55,7 +56,8 @@ impl TextTokenizer {
         plain.add_special_tokens(flagged).map_err(|error| Error::malformed(FILE, error))?;
         plain.set_encode_special_tokens(true);
         let spelling = spelling(&full);
-        Ok(Self { full, plain, control, named: named_tokens(files)?, spelling, bytes: byte_table() })
+        let longest = full.get_vocab(true).keys().map(String::len).max().unwrap_or_default();
+        Ok(Self { full, plain, control, named: named_tokens(files)?, spelling, bytes: byte_table(), longest })
     }
 
     /// Tokens of a rendered prompt; stretches with a mark hold control tokens spelt by somebody else, as text.
@@ -140,6 +142,11 @@ impl TextTokenizer {
                 None => text.replace('\u{2581}', " ").into_bytes(),
             },
         })
+    }
+
+    /// The bytes of the longest token; at least as many as it stands for.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     pub(crate) fn spelling(&self) -> Spelling {

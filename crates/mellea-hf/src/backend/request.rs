@@ -38,6 +38,7 @@ impl Shared {
     }
 
     pub(super) fn chat_request(&self, request: &ChatRequest) -> Result<Request> {
+        self.refuse_hopeless(request.messages.iter().map(|message| message.text().len()).sum(), &request.options)?;
         let prompt = self.prompt(request)?;
         let tokens = self.tokenizer.encode_prompt(&prompt.text, prompt.mark)?;
         let source = self.template.as_ref().map_or("", |template| template.source());
@@ -55,12 +56,28 @@ impl Shared {
     }
 
     pub(super) fn raw_request(&self, request: &RawRequest) -> Result<Request> {
+        self.refuse_hopeless(request.prompt.len(), &request.options)?;
         let tokens = match self.raw_prompts {
             RawPrompts::Plain => self.tokenizer.encode_plain(&request.prompt)?,
             RawPrompts::WithControlTokens => self.tokenizer.encode_raw(&request.prompt)?,
         };
         let output = OutputRules { stop: request.options.stop_sequences.clone(), ..OutputRules::default() };
         self.request(tokens, &request.options, request.format.as_ref(), output)
+    }
+
+    /// The tokens that prompt and answer may have together.
+    fn limit(&self, options: &RequestOptions) -> usize {
+        let asked = options.context_window.and_then(|window| usize::try_from(window).ok());
+        self.window.min(asked.unwrap_or(usize::MAX))
+    }
+
+    /// Refuses a text that cannot fit even if it were all of the longest tokens: to count the tokens of a hundred
+    /// megabytes takes minutes and gigabytes. The margin allows for tokenizers that drop characters.
+    fn refuse_hopeless(&self, bytes: usize, options: &RequestOptions) -> Result<()> {
+        const MARGIN: usize = 4;
+        let limit = self.limit(options);
+        let prompt = bytes / self.tokenizer.longest().max(1);
+        if prompt > limit.saturating_mul(MARGIN) { Err(ErrorKind::ContextOverflow { prompt, limit }.into()) } else { Ok(()) }
     }
 
     fn request(
@@ -70,8 +87,7 @@ impl Shared {
         format: Option<&Format>,
         output: OutputRules,
     ) -> Result<Request> {
-        let asked = options.context_window.and_then(|window| usize::try_from(window).ok());
-        let limit = self.window.min(asked.unwrap_or(usize::MAX));
+        let limit = self.limit(options);
         if prompt.is_empty() || prompt.len() >= limit {
             return Err(ErrorKind::ContextOverflow { prompt: prompt.len(), limit }.into());
         }
