@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use mellea::{
-    Attempt, Backend, ChatRequest, Event, Format, HuggingFace, Message, ModelOption, RepairTemplate, RequestOptions, Schema, Session,
-    ToolSpec, req,
+    Attempt, Backend, ChatRequest, Event, Format, HuggingFace, Message, ModelOption, RepairTemplate, RequestOptions, Schema,
+    Session, ToolSpec, req,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -147,7 +147,8 @@ fn name(i: usize) -> String {
 }
 
 fn has_salutation(text: &str) -> bool {
-    const GREETINGS: [&str; 9] = ["hi", "hello", "dear", "hey", "good morning", "good afternoon", "good evening", "good day", "greetings"];
+    const GREETINGS: [&str; 9] =
+        ["hi", "hello", "dear", "hey", "good morning", "good afternoon", "good evening", "good day", "greetings"];
     let start = text.trim_start().to_lowercase();
     GREETINGS.iter().any(|greeting| start.strip_prefix(greeting).is_some_and(|rest| rest.starts_with([' ', ',', '!'])))
 }

@@ -72,13 +72,17 @@ async fn load_error(dir: &tempfile::TempDir) -> Error {
 
 #[tokio::test]
 async fn models_that_are_damaged() {
-    for (name, words) in [
-        ("model.safetensors", ["model.safetensors"]),
-        ("tokenizer.json", ["tokenizer.json"]),
-        ("config.json", ["config.json"]),
-    ] {
+    for (name, words) in
+        [("model.safetensors", ["model.safetensors"]), ("tokenizer.json", ["tokenizer.json"]), ("config.json", ["config.json"])]
+    {
         let missing = load_error(&model_with(name, |_| None)).await;
-        let truncated = load_error(&model_with(name, |mut bytes| Some({ bytes.truncate(bytes.len() / 2); bytes }))).await;
+        let truncated = load_error(&model_with(name, |mut bytes| {
+            Some({
+                bytes.truncate(bytes.len() / 2);
+                bytes
+            })
+        }))
+        .await;
         let garbage = load_error(&model_with(name, |_| Some(vec![0xff, 0xfe, 0x00, 0x80]))).await;
         for error in [missing, truncated, garbage] {
             assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
@@ -88,9 +92,14 @@ async fn models_that_are_damaged() {
 
 #[tokio::test]
 async fn architectures_that_are_not_supported() {
-    let dir = model_with("config.json", |bytes| Some(String::from_utf8(bytes).unwrap().replace("GraniteForCausalLM", "MambaForCausalLM").into_bytes()));
+    let dir = model_with("config.json", |bytes| {
+        Some(String::from_utf8(bytes).unwrap().replace("GraniteForCausalLM", "MambaForCausalLM").into_bytes())
+    });
     let error = load_error(&dir).await.to_string();
-    assert!(error.contains("MambaForCausalLM") && error.contains("GraniteForCausalLM"), "it names what was found and what would do: {error}");
+    assert!(
+        error.contains("MambaForCausalLM") && error.contains("GraniteForCausalLM"),
+        "it names what was found and what would do: {error}"
+    );
 }
 
 #[tokio::test]

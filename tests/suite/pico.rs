@@ -30,7 +30,11 @@ async fn a_record_is_read_out_of_a_text() {
 async fn an_email_is_repaired_until_it_meets_its_requirements() {
     let m = session().await;
     let mut repaired = 0;
-    for seed in 0..12_u64 {
+    // About one first attempt in four fails, so that the loop has something to repair before long.
+    for seed in 0..60_u64 {
+        if repaired > 2 {
+            break;
+        }
         let result = m
             .instruct("Write an email to {{name}} inviting them to the launch.")
             .var("name", "Alice")
@@ -56,7 +60,7 @@ async fn an_email_is_repaired_until_it_meets_its_requirements() {
             assert!(attempt.verdicts[0].result.judgement.is_some() && attempt.verdicts[1].result.judgement.is_none());
         }
     }
-    assert!(repaired > 0, "with twelve seeds the loop has something to repair");
+    assert!(repaired > 2, "among sixty e-mails there are some to repair");
 }
 
 #[tokio::test]

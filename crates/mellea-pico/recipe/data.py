@@ -5,7 +5,7 @@ import sys
 from tasks import chat, classify, extract, judge, mail, repeat, sums, tools
 from words import Values
 
-MIX = [(extract, 30), (judge, 24), (mail, 21), (classify, 12), (tools, 12), (sums, 12), (chat, 3), (repeat, 4)]
+MIX = [(extract, 34), (judge, 38), (mail, 10), (classify, 12), (tools, 14), (sums, 12), (chat, 2), (repeat, 4)]
 SEED_TRAIN, SEED_HELD = 1, 20_000_003
 HELD = [extract, classify, judge, tools, sums, mail]
 PER_TASK = 150

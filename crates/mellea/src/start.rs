@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use mellea_core::{
-    Backend, Context, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Prompts, Result, SamplingStrategy, Session,
+    Backend, Context, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Prompts, Result, SamplingStrategy,
+    Session,
 };
 
 /// The names that [`StartSession::backend`] may be given, those of this program first.
@@ -26,7 +27,13 @@ const KNOWN: [&str; 5] = ["hf", "ollama", "openai", "litellm", "watsonx"];
 /// # Ok(()) }
 /// ```
 pub fn start_session() -> StartSession {
-    StartSession { backend: "ollama".to_owned(), model: None, context: Context::default(), options: ModelOptions::new(), change: Vec::new() }
+    StartSession {
+        backend: "ollama".to_owned(),
+        model: None,
+        context: Context::default(),
+        options: ModelOptions::new(),
+        change: Vec::new(),
+    }
 }
 
 /// A session that is about to start, see [`start_session`].
@@ -97,7 +104,10 @@ impl StartSession {
         self.change(mellea_core::SessionBuilder::strict)
     }
 
-    fn change(mut self, change: impl FnOnce(mellea_core::SessionBuilder) -> mellea_core::SessionBuilder + Send + 'static) -> Self {
+    fn change(
+        mut self,
+        change: impl FnOnce(mellea_core::SessionBuilder) -> mellea_core::SessionBuilder + Send + 'static,
+    ) -> Self {
         self.change.push(Box::new(change));
         self
     }
@@ -141,7 +151,8 @@ async fn hf(model: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
 
 #[cfg(not(feature = "hf"))]
 async fn hf(_: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
-    Err(Error::from(unknown("hf")).with_hint("enable the feature: `cargo add mellea --features hf` (`hf,pico` for a small model that is included)"))
+    Err(Error::from(unknown("hf"))
+        .with_hint("enable the feature: `cargo add mellea --features hf` (`hf,pico` for a small model that is included)"))
 }
 
 impl IntoFuture for StartSession {

@@ -9,12 +9,8 @@ async fn main() -> mellea::Result<()> {
     let ask = |name: &str| m.instruct("Write a short note to {{name}} about the meeting.").var("name", name);
     let (anna, ben) = (ask("Anna").start().await?, ask("Ben").start().await?);
 
-    let both = m
-        .instruct("Classify the sentiment of the text.")
-        .grounding("anna", &anna)
-        .grounding("ben", &ben)
-        .preview()
-        .await?;
+    let both =
+        m.instruct("Classify the sentiment of the text.").grounding("anna", &anna).grounding("ben", &ben).preview().await?;
     println!("{}", both.messages[0].text());
     println!("\nfirst token after {:?} and {:?}", anna.await?.time_to_first_token, ben.await?.time_to_first_token);
     Ok(())

@@ -26,7 +26,7 @@ async fn main() -> mellea::Result<()> {
 
     println!("text:   {text}");
     let user = extract_user(&m, &text).await?;
-    println!("record: {user:?}\n");
+    println!("record: name {:?}, age {}\n", user.name, user.age);
 
     let email = m
         .instruct("Write an email to {{name}} inviting them to the launch.")

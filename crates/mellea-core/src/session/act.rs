@@ -194,7 +194,7 @@ impl Call {
 }
 
 /// A call that puts a component to the model, see [`Session::act`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Act<C> {
     call: Call,
@@ -243,6 +243,12 @@ impl<C: Component> Act<C> {
     /// If there is something wrong with it.
     pub async fn preview(self) -> Result<ChatRequest> {
         self.call.preview(&*self.action).await
+    }
+}
+
+impl<C> Clone for Act<C> {
+    fn clone(&self) -> Self {
+        Self { call: self.call.clone(), action: Arc::clone(&self.action) }
     }
 }
 
