@@ -1,8 +1,6 @@
 //! Answers that are parts of other prompts before they are there: three start at once, a fourth waits
 //! for them.
 
-use mellea::prelude::*;
-
 #[tokio::main]
 async fn main() -> mellea::Result<()> {
     let m = mellea::start_session().backend("hf").await?;

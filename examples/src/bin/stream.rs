@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use futures_util::StreamExt;
-use mellea::prelude::*;
 
 #[tokio::main]
 async fn main() -> mellea::Result<()> {
