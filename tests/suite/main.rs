@@ -1,5 +1,6 @@
 //! Suites across the crates, on the small model that travels with the library.
 
 mod bad_input;
+mod conformance;
 mod pico;
 mod prompts;

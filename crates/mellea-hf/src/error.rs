@@ -20,6 +20,9 @@ pub struct Error {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// A request holds no text.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
     /// Neither the hub nor the cache knows this model, revision or file.
     #[error(
         "{id} (revision {revision}) has no {what} on the hub or in {}: check the name and the revision, \

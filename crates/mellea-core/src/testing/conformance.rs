@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::schema::Schema;
 use crate::tool::ToolSpec;
 
 /// A backend to be checked, and what the checks need to know of it.
@@ -33,6 +34,8 @@ pub struct Fixture {
     prompt: String,
     long_prompt: String,
     tool: Option<(String, ToolSpec)>,
+    json: Option<(String, Schema)>,
+    raw_prompts: Vec<String>,
     secret: Option<String>,
     in_flight: Option<Arc<dyn Fn() -> usize + Send + Sync>>,
     limit: Duration,
@@ -46,6 +49,8 @@ impl Fixture {
             prompt: "Say hello in five words.".to_owned(),
             long_prompt: "Count from one to one hundred in words.".to_owned(),
             tool: None,
+            json: None,
+            raw_prompts: Vec::new(),
             secret: None,
             in_flight: None,
             limit: Duration::from_secs(120),
@@ -67,6 +72,18 @@ impl Fixture {
     /// Asks this where the model is to call a tool.
     pub fn tool(mut self, prompt: impl Into<String>, tool: ToolSpec) -> Self {
         self.tool = Some((prompt.into(), tool));
+        self
+    }
+
+    /// Asks this where the answer must be JSON of this schema; by default for a description of a city.
+    pub fn json(mut self, prompt: impl Into<String>, schema: Schema) -> Self {
+        self.json = Some((prompt.into(), schema));
+        self
+    }
+
+    /// Continues these texts, which must not all be continued alike; by default the prompt with numbers.
+    pub fn raw_prompts<P: Into<String>>(mut self, prompts: impl IntoIterator<Item = P>) -> Self {
+        self.raw_prompts = prompts.into_iter().map(Into::into).collect();
         self
     }
 

@@ -11,6 +11,7 @@ impl From<Error> for mellea_core::Error {
             ErrorKind::NotFound { id, .. } | ErrorKind::Refused { id, .. } | ErrorKind::Offline { id, .. } => {
                 return Self::new(Core::ModelNotFound(id.clone())).with_hint(text).with_source(error);
             }
+            ErrorKind::EmptyPrompt => Core::EmptyPrompt,
             ErrorKind::Network { .. } => Core::Connection(text),
             ErrorKind::Io { path, source } => Core::ModelFile { file: path.display().to_string(), reason: source.to_string() },
             ErrorKind::MissingFile { file, .. } | ErrorKind::Malformed { file, .. } | ErrorKind::Tensor { file, .. } => {

@@ -38,6 +38,9 @@ impl Shared {
     }
 
     pub(super) fn chat_request(&self, request: &ChatRequest) -> Result<Request> {
+        if request.messages.iter().all(Message::is_empty) {
+            return Err(ErrorKind::EmptyPrompt.into());
+        }
         self.refuse_hopeless(request.messages.iter().map(|message| message.text().len()).sum(), &request.options)?;
         let prompt = self.prompt(request)?;
         let tokens = self.tokenizer.encode_prompt(&prompt.text, prompt.mark)?;
@@ -56,6 +59,9 @@ impl Shared {
     }
 
     pub(super) fn raw_request(&self, request: &RawRequest) -> Result<Request> {
+        if request.prompt.is_empty() {
+            return Err(ErrorKind::EmptyPrompt.into());
+        }
         self.refuse_hopeless(request.prompt.len(), &request.options)?;
         let tokens = match self.raw_prompts {
             RawPrompts::Plain => self.tokenizer.encode_plain(&request.prompt)?,

@@ -298,8 +298,8 @@ async fn one_token(fixture: &Fixture) -> Result<(), Fault> {
     ensure(!long || answer.text.len() < whole.text.len(), || "the limit of one token changes nothing".to_owned())
 }
 
-async fn json_schema(fixture: &Fixture) -> Result<(), Fault> {
-    let schema = Schema::from_value(json!({
+fn city() -> crate::Result<Schema> {
+    Schema::from_value(json!({
         "title": "City",
         "type": "object",
         "properties": {
@@ -320,10 +320,16 @@ async fn json_schema(fixture: &Fixture) -> Result<(), Fault> {
         },
         "required": ["name", "inhabitants", "size", "districts"],
         "additionalProperties": false,
-    }));
-    let schema = schema.map_err(|error| error.to_string())?;
+    }))
+}
+
+async fn json_schema(fixture: &Fixture) -> Result<(), Fault> {
+    let (prompt, schema) = match &fixture.json {
+        Some((prompt, schema)) => (prompt.as_str(), schema.clone()),
+        None => ("Describe Paris as JSON.", city().map_err(|error| error.to_string())?),
+    };
     for stream in [false, true] {
-        let mut request = request("Describe Paris as JSON.").format(Format::JsonSchema(schema.clone())).options(greedy(512));
+        let mut request = request(prompt).format(Format::JsonSchema(schema.clone())).options(greedy(512));
         request.options.stream = stream;
         let answer = ask(fixture, request).await?;
         ensure(answer.finish == Some(FinishReason::Stop), || format!("the JSON ends with {:?}", answer.finish))?;
@@ -365,8 +371,11 @@ async fn concurrency(fixture: &Fixture) -> Result<(), Fault> {
 }
 
 async fn raw(fixture: &Fixture) -> Result<(), Fault> {
-    let requests: Vec<RawRequest> =
-        (1..=3).map(|i| RawRequest::new(format!("{} ({i})", fixture.prompt)).options(greedy(8))).collect();
+    let prompts = match fixture.raw_prompts.as_slice() {
+        [] => (1..=3).map(|i| format!("{} ({i})", fixture.prompt)).collect(),
+        prompts => prompts.to_vec(),
+    };
+    let requests: Vec<RawRequest> = prompts.into_iter().map(|prompt| RawRequest::new(prompt).options(greedy(8))).collect();
     let batch = fixture.backend.complete(requests.clone()).await;
     equal(&batch.len(), &requests.len(), "the numbers of results and of requests")?;
     if !fixture.backend.capabilities().raw {
@@ -380,5 +389,5 @@ async fn raw(fixture: &Fixture) -> Result<(), Fault> {
         equal(&alone, &text(together)?, &format!("completion {i} alone and in a batch"))?;
         texts.insert(alone);
     }
-    ensure(texts.len() > 1, || format!("all completions are {texts:?}, so their order cannot be seen; take another `prompt`"))
+    ensure(texts.len() > 1, || format!("all completions are {texts:?}, so their order cannot be seen; give other `raw_prompts`"))
 }
