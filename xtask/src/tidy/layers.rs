@@ -5,7 +5,7 @@ use crate::workspace::Member;
 const BACKENDS_MAY_USE: &[&str] = &["mellea-core", "mellea-http"];
 
 /// What each package may use of the others. Development dependencies are free.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("mellea-core", &[]),
     ("mellea-macros", &[]),
     ("mellea-pico", &[]),
@@ -19,6 +19,8 @@ const LAYERS: [(&str, &[&str]); 13] = [
         "mellea",
         &["mellea-core", "mellea-macros", "mellea-hf", "mellea-ollama", "mellea-openai", "mellea-litellm", "mellea-watsonx"],
     ),
+    ("mellea-macros-fixture-core-only", &["mellea-core", "mellea-macros"]),
+    ("mellea-macros-fixture-renamed", &["mellea"]),
     ("mellea-examples", EVERYTHING),
     ("mellea-tests", EVERYTHING),
     ("xtask", &[]),

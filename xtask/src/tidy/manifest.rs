@@ -1,7 +1,7 @@
 //! Manifests take from the workspace what is said there once.
 
 /// Keys that every package takes from the workspace.
-const SHARED: [&str; 5] = ["version", "edition", "rust-version", "license", "repository"];
+const SHARED: [&str; 4] = ["version", "edition", "rust-version", "license"];
 
 /// Checks one manifest.
 pub(super) fn check(path: &str, manifest: &str) -> Vec<String> {
@@ -14,8 +14,10 @@ pub(super) fn check(path: &str, manifest: &str) -> Vec<String> {
         errors.push(format!("{path}: `[lints] workspace = true` is missing"));
     }
     for (section, line) in lines.iter().filter(|(section, _)| section.ends_with("dependencies")) {
-        // A renamed package cannot be taken from the workspace.
-        if !line.replace(' ', "").contains("workspace=true") && !line.contains("package") {
+        // A renamed package cannot be taken from the workspace, and a development dependency that leads back to
+        // its dependent must have no version.
+        let by_path = section.ends_with("dev-dependencies") && line.contains("path");
+        if !line.replace(' ', "").contains("workspace=true") && !line.contains("package") && !by_path {
             errors.push(format!("{path}: `{line}` under [{section}] should be in [workspace.dependencies]"));
         }
     }
@@ -48,7 +50,7 @@ mod tests {
 
     const GOOD: &str =
         "[package]\nname = \"a\"\nversion.workspace = true\nedition.workspace = true\nrust-version.workspace = true
-license.workspace = true\nrepository.workspace = true\n
+license.workspace = true\n
 [dependencies]\nserde.workspace = true\ntokio = { workspace = true, features = [\n  \"rt\",\n] }\n
 [dev-dependencies]\nother = { package = \"serde\", version = \"1\" }\n
 [lints]\nworkspace = true\n";

@@ -49,7 +49,7 @@ fn all_mistakes_are_reported_at_once() {
         quote!(requires("x"), strategy("y"), option(Temperature), crate = "not a path"),
         quote!(
             unsafe fn f<T>(self, (a, b): T, mut c: u8) -> Result<T> {
-                todo!()
+                f()
             }
         ),
     );
