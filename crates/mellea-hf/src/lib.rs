@@ -13,6 +13,7 @@ mod hub;
 mod load;
 mod model;
 mod output;
+mod parity;
 mod sampler;
 mod shield;
 mod template;
@@ -27,8 +28,9 @@ pub use hub::Download;
 pub use model::Precision;
 pub use template::Clock;
 
-/// For the benchmarks of this crate. Not part of the API.
+/// For the benchmarks and the parity suite. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bench::{MaskBench, MaskState};
+    pub use crate::parity::logits;
 }

@@ -31,7 +31,6 @@ pub(crate) enum Positions {
     /// The last one of each row: what generation needs.
     Last,
     /// All of them: what log-probabilities of a prompt need, and the tests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no request asks for it yet"))]
     All,
 }
 
