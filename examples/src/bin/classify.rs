@@ -28,7 +28,7 @@ async fn main() -> mellea::Result<()> {
     for text in ["I love this phone.", "The soup was cold and the waiter was rude."] {
         println!("{text} -> {:?}", sentiment(&m, text).await?);
     }
-    println!("urgent: {}", is_urgent(&m, "The server room is on fire!").await?);
+    println!("urgent: {}", is_urgent(&m, "Emergency: the pipe in the kitchen broke.").await?);
     println!("names: {:?}", names(&m, "Anna, Ben and Clara came to the meeting.").await?);
     Ok(())
 }

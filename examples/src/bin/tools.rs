@@ -8,7 +8,7 @@ async fn get_weather(
     /// The city's name.
     city: String,
 ) -> String {
-    format!("It is 21 degrees and sunny in {city}.")
+    format!("21 degrees and sunny in {city}")
 }
 
 /// Add two numbers.
@@ -26,7 +26,8 @@ async fn main() -> mellea::Result<()> {
     }
     let results = m.call_tools(&answer).await?;
     for result in &results {
-        println!("the tool says {}", result.outcome.to_model_text());
+        println!("the tool says: {}", result.outcome.to_model_text());
     }
+    println!("the model says: {}", m.resume().tool(get_weather).await?.text());
     Ok(())
 }

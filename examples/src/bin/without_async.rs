@@ -15,7 +15,7 @@ fn contact(text: &str) -> Contact;
 
 fn main() -> mellea::Result<()> {
     let m = mellea::start_session().backend("hf").wait()?;
-    let Contact { name, email } = contact(&m, "You can reach Peter Lund at peter.lund@example.org.")?;
+    let Contact { name, email } = contact(&m, "Maria Lopez <maria@example.com> asked for an invoice.")?;
     println!("{name}: {email}");
     let note = m.instruct("Write an email to Alice inviting them to the launch.").wait()?;
     println!("{note}");
