@@ -21,9 +21,9 @@ impl Component for Sum {
 #[tokio::main]
 async fn main() -> Result<()> {
     let m = mellea::start_session().backend("hf").await?;
-    let sum = m.act(Sum(17, 25)).require(req("between the two").validate_value(|sum: &i64| (0..100).contains(sum)));
+    let sum = m.act(Sum(12, 5)).require(req("between the two").validate_value(|sum: &i64| (0..100).contains(sum)));
     println!("prompt: {}", sum.clone().preview().await?.messages[0].text());
-    println!("17 + 25 = {}", sum.await?);
+    println!("12 + 5 = {}", sum.await?);
 
     // Templates can be replaced, here for all models.
     let prompts = Prompts::new().replace("sum", "Please tell me: {{ a }} + {{ b }} = ?")?;
