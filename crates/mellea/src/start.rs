@@ -125,7 +125,7 @@ async fn backend(name: &str, model: Option<&ModelRef>) -> Result<Arc<dyn Backend
         "hf" | "huggingface" => hf(model).await,
         known if KNOWN.contains(&known) => Err(Error::from(unknown(name)).with_hint(format!(
             "this version has no backend for `{known}` yet; run a model in this process instead: \
-             `cargo add mellea --features hf,pico`, then `start_session().backend(\"hf\")`"
+             `cargo add --path CHECKOUT/crates/mellea --features hf,pico`, then `start_session().backend(\"hf\")`"
         ))),
         _ => Err(Error::from(unknown(name)).with_hint(format!("the names are {}", KNOWN.join(", ")))),
     }
@@ -152,7 +152,7 @@ async fn hf(model: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
 #[cfg(not(feature = "hf"))]
 async fn hf(_: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
     Err(Error::from(unknown("hf"))
-        .with_hint("enable the feature: `cargo add mellea --features hf` (`hf,pico` for a small model that is included)"))
+        .with_hint("enable the feature: `cargo add --path CHECKOUT/crates/mellea --features hf` (`hf,pico` for a small model that is included)"))
 }
 
 impl IntoFuture for StartSession {
