@@ -16,7 +16,7 @@ pub mod model;
 pub mod options;
 pub mod output;
 pub mod prompt;
-mod redact;
+pub mod redact;
 pub mod requirement;
 pub mod sampling;
 pub mod schema;
