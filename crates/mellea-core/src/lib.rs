@@ -11,6 +11,7 @@ pub mod context;
 pub mod error;
 pub mod functional;
 mod generate;
+pub mod limit;
 pub mod message;
 pub mod model;
 pub mod options;
@@ -31,6 +32,7 @@ pub use component::{Component, Document, DynComponent, Instruction, Query, Query
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
+pub use limit::Limiter;
 pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
