@@ -21,7 +21,12 @@ pub trait Authorize: Debug + Send + Sync + 'static {
     /// If the credentials cannot be had.
     async fn authorize(&self, call: &mut Outgoing<'_>) -> Result<()>;
 
-    /// Called once when the service answered 401: whether other credentials were obtained, so that
+    /// Whether [`renew`](Self::renew) can do anything.
+    fn renews(&self) -> bool {
+        false
+    }
+
+    /// Called once when the service answered 401 and [`renews`](Self::renews) is true: whether other credentials were obtained, so that
     /// the call is worth one more attempt.
     ///
     /// # Errors

@@ -15,11 +15,14 @@ impl BaseUrl {
     /// [`ErrorKind::Config`] if it is no http or https address.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        let bad = |reason: &str| Error::from(ErrorKind::Config(format!("`{}` is no address of a service: {reason}", without_user(text))));
+        let bad = |reason: &str| {
+            Error::from(ErrorKind::Config(format!("`{}` is no address of a service: {reason}", without_user(text))))
+        };
         let parsed = if text.contains("://") {
             Url::parse(text)
         } else {
-            Url::parse(&format!("http://{text}")).and_then(|url| if is_local(&url) { Ok(url) } else { Url::parse(&format!("https://{text}")) })
+            Url::parse(&format!("http://{text}"))
+                .and_then(|url| if is_local(&url) { Ok(url) } else { Url::parse(&format!("https://{text}")) })
         };
         let url = parsed.map_err(|e| bad(&e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -136,7 +139,11 @@ mod tests {
 
     #[test]
     fn a_scheme_may_be_left_out() {
-        for (text, url) in [("localhost:8000", "http://localhost:8000/"), ("example.com/v1", "https://example.com/v1"), ("[::1]:1", "http://[::1]:1/")] {
+        for (text, url) in [
+            ("localhost:8000", "http://localhost:8000/"),
+            ("example.com/v1", "https://example.com/v1"),
+            ("[::1]:1", "http://[::1]:1/"),
+        ] {
             assert_eq!(BaseUrl::parse(text).unwrap().as_url().as_str(), url);
         }
     }

@@ -42,7 +42,8 @@ impl Request {
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be written as JSON.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let json = serde_json::to_vec(body).map_err(|e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}"))))?;
+        let json =
+            serde_json::to_vec(body).map_err(|e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}"))))?;
         self.body = json.into();
         self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
@@ -186,7 +187,8 @@ mod tests {
         assert_eq!(call.timeout, Some(Duration::from_millis(1500)));
         assert_eq!(call.headers["x-a"], "b");
         assert_eq!(Value::Object(rest), json!({"top_p": 0.5}));
-        for bad in [json!({"timeout": 0}), json!({"timeout": "1"}), json!({"extra_headers": {"a": 1}}), json!({"extra_body": 1})] {
+        for bad in [json!({"timeout": 0}), json!({"timeout": "1"}), json!({"extra_headers": {"a": 1}}), json!({"extra_body": 1})]
+        {
             let (call, _) = take(bad);
             assert!(matches!(call.unwrap_err().kind(), ErrorKind::InvalidOption { .. }));
         }

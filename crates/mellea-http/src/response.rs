@@ -21,7 +21,8 @@ pub struct Response {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
-    pub(crate) permit: Option<Permit>,
+    /// Held until the response is dropped.
+    pub(crate) _permit: Option<Permit>,
 }
 
 /// What is left of a call's time.
@@ -142,7 +143,7 @@ impl Response {
     /// If the body says that it is something else.
     pub fn frames<F: Framer>(self, framer: F) -> Result<Frames<F>> {
         self.check()?;
-        Ok(Frames { response: Some(self), framer, failed: false, ended: false })
+        Ok(Frames { response: self, framer, failed: false, ended: false })
     }
 
     /// Refuses what cannot be the answer of an interface.
@@ -162,18 +163,15 @@ impl Response {
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json)?;
-    json.end().map_err(|error| {
-        let mut track = serde_path_to_error::Track::new();
-        let _ = &mut track;
-        serde_path_to_error::Error::new(track.path(), error)
-    })?;
+    let after = json.end();
+    after.map_err(|error| serde_path_to_error::Error::new(serde_path_to_error::Track::new().path(), error))?;
     Ok(value)
 }
 
 /// The frames of a body, as they come. Dropping it closes the connection or the stream.
 #[derive(Debug)]
 pub struct Frames<F> {
-    response: Option<Response>,
+    response: Response,
     framer: F,
     failed: bool,
     ended: bool,
@@ -195,23 +193,18 @@ impl<F: Framer> Frames<F> {
 
     async fn advance(&mut self) -> Option<Result<F::Frame>> {
         loop {
-            let response = self.response.as_mut()?;
-            if !self.ended {
-                if let Some(frame) = self.framer.next() {
-                    return Some(frame.map_err(|fault| response.place.fault(fault)));
-                }
-                match response.chunk().await {
-                    Ok(Some(bytes)) => self.framer.push(&bytes),
-                    Ok(None) => self.ended = true,
-                    Err(error) => return Some(Err(error)),
-                }
-                continue;
+            let mut frame = self.framer.next();
+            if frame.is_none() && self.ended {
+                frame = self.framer.finish();
             }
-            let last = self.framer.next().or_else(|| self.framer.finish());
-            return match last {
-                Some(frame) => Some(frame.map_err(|fault| response.place.fault(fault))),
-                None => None,
-            };
+            if frame.is_some() || self.ended {
+                return frame.map(|frame| frame.map_err(|fault| self.response.place.fault(fault)));
+            }
+            match self.response.chunk().await {
+                Ok(Some(bytes)) => self.framer.push(&bytes),
+                Ok(None) => self.ended = true,
+                Err(error) => return Some(Err(error)),
+            }
         }
     }
 
@@ -233,25 +226,22 @@ impl<F: Framer> Frames<F> {
 
     /// The slow way is for errors only: following the path costs.
     fn explain(&self, text: &str, plain: serde_json::Error) -> Error {
-        let Some(response) = &self.response else {
-            return ErrorKind::MalformedResponse { path: String::new(), reason: plain.to_string() }.into();
-        };
         if self.ended && plain.is_eof() {
-            return response.place.interrupted();
+            return self.response.place.interrupted();
         }
         let excerpt: String = text.chars().take(200).collect();
-        response.place.malformed("", format!("{plain} in `{excerpt}`"))
+        self.response.place.malformed("", format!("{plain} in `{excerpt}`"))
     }
 
     /// Where it comes from, for errors about it.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
-        self.response.as_ref().map(|response| &response.place)
+    pub fn place(&self) -> &Place {
+        &self.response.place
     }
 
     /// A header's value, if there is one that is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.response.as_ref()?.header(name)
+        self.response.header(name)
     }
 }

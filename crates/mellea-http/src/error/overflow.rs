@@ -6,7 +6,8 @@ use mellea_core::ProviderError;
 use regex_lite::Regex;
 
 /// Codes that say it by themselves.
-const CODES: [&str; 4] = ["context_length_exceeded", "exceed_context_size", "model_context_window_exceeded", "context_window_exceeded"];
+const CODES: [&str; 4] =
+    ["context_length_exceeded", "exceed_context_size", "model_context_window_exceeded", "context_window_exceeded"];
 
 /// The wordings, with the numbers where they are given: `p` the prompt's tokens, `l` the limit.
 const WORDINGS: [&str; 18] = [

@@ -95,7 +95,9 @@ fn of_json(value: &Value) -> ProviderError {
     let text = |names: &[&str]| names.iter().find_map(|name| inner.get(*name).or_else(|| value.get(*name))?.as_str());
     let mut said = match inner {
         Value::String(message) => ProviderError::new(message.as_str()),
-        _ => ProviderError::new(text(&["message", "errorMessage", "Message", "detail", "error_description", "msg"]).unwrap_or_default()),
+        _ => ProviderError::new(
+            text(&["message", "errorMessage", "Message", "detail", "error_description", "msg"]).unwrap_or_default(),
+        ),
     };
     if said.message.is_empty()
         && let Some(detail) = value.get("detail").filter(|d| !d.is_null())
@@ -187,15 +189,28 @@ pub(super) fn classify(said: ProviderError, model: Option<&str>, address: &str) 
 }
 
 fn is_unknown_model(said: &ProviderError, code: &str, words: &str) -> bool {
-    if ["model_not_found", "model_not_supported", "model_not_available", "modelnotfound", "unknown_model", "deploymentnotfound"].contains(&code) {
+    if ["model_not_found", "model_not_supported", "model_not_available", "modelnotfound", "unknown_model", "deploymentnotfound"]
+        .contains(&code)
+    {
         return true;
     }
     let speaks_of_it = words.contains("model") || words.contains("deployment");
-    let missing = ["not found", "does not exist", "not exist", "no such model", "unknown model", "is not supported", "invalid model", "not a valid model"];
+    let missing = [
+        "not found",
+        "does not exist",
+        "not exist",
+        "no such model",
+        "unknown model",
+        "is not supported",
+        "invalid model",
+        "not a valid model",
+    ];
     speaks_of_it
         && match said.status {
             Some(404) => true,
-            Some(400 | 422) => missing.iter().any(|m| words.contains(m)) && !words.contains("parameter") && !words.contains("does not support"),
+            Some(400 | 422) => {
+                missing.iter().any(|m| words.contains(m)) && !words.contains("parameter") && !words.contains("does not support")
+            }
             _ => false,
         }
 }
