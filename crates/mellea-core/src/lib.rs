@@ -36,7 +36,7 @@ pub use limit::Limiter;
 pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
-pub use output::{FinishReason, ModelOutput, Usage, Warning};
+pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 pub use prompt::{Arg, Part, Prompts, Representation};
 pub use requirement::{
     Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
