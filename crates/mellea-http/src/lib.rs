@@ -1,1 +1,4 @@
 //! The HTTP client that remote backends share.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
