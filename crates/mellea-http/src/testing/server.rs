@@ -82,6 +82,7 @@ impl Server {
     /// A route to script: `"POST /v1/models"`, or `"/v1/models"` for any method.
     ///
     /// The query does not count, unless the route has one. Of several routes that fit, the first counts.
+    #[must_use = "a route without replies answers nothing"]
     pub fn on(&self, route: &str) -> Route<'_> {
         Route { shared: &self.shared, route: route.to_owned() }
     }
@@ -173,7 +174,6 @@ impl Drop for Server {
 }
 
 /// A route of a [`Server`], to which replies are added. They are given in order; the last one repeats.
-#[derive(Clone)]
 pub struct Route<'a> {
     shared: &'a Shared,
     route: String,
@@ -181,12 +181,12 @@ pub struct Route<'a> {
 
 impl Route<'_> {
     /// Adds a reply.
-    pub fn reply(&self, reply: Reply) -> &Self {
+    pub fn reply(&mut self, reply: Reply) -> &mut Self {
         self.replies([reply])
     }
 
     /// Adds replies.
-    pub fn replies(&self, replies: impl IntoIterator<Item = Reply>) -> &Self {
+    pub fn replies(&mut self, replies: impl IntoIterator<Item = Reply>) -> &mut Self {
         let replies = replies.into_iter().map(Arc::new);
         let mut routes = lock(&self.shared.routes);
         match routes.iter_mut().find(|script| script.route == self.route) {
