@@ -9,6 +9,8 @@ mod request;
 mod response;
 mod retry;
 mod secret;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod timeouts;
 mod transport;
 
