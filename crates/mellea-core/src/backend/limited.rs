@@ -23,6 +23,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// soon as there are permits for all of it, and is split only if it has more prompts than may run at
 /// once.
 ///
+/// A call that waits for its permit is waiting for the answer, as the session sees it:
+/// [`ModelOption::StreamTimeout`] counts that time too. Set it higher, or to `null`, where many calls
+/// queue up.
+///
 /// When an answer says how long to wait (`Retry-After`), no call begins before that time has passed,
 /// or a minute if it asks for more. The call that was refused still fails.
 ///
