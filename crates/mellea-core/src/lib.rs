@@ -17,7 +17,7 @@ pub mod model;
 pub mod options;
 pub mod output;
 pub mod prompt;
-mod redact;
+pub mod redact;
 pub mod requirement;
 pub mod sampling;
 pub mod schema;
@@ -38,7 +38,7 @@ pub use limit::Limiter;
 pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
-pub use output::{FinishReason, ModelOutput, Usage, Warning};
+pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 pub use prompt::{Arg, Part, Prompts, Representation};
 pub use requirement::{
     Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
