@@ -23,7 +23,7 @@ tokio::task_local! {
 #[derive(Default)]
 struct Clock {
     /// That of the limit around this one.
-    outer: Option<Arc<Clock>>,
+    outer: Option<Arc<Self>>,
     waited: Mutex<Waited>,
 }
 

@@ -118,7 +118,7 @@ async fn everything_in_a_request_counts_but_how_it_is_streamed() {
         ("document", |r| r.messages = vec![Message::user("Hello").document("text")]),
         ("thinking of a message", |r| r.messages[0].thinking = Some("hm".into())),
         ("tool calls", |r| r.messages[0].tool_calls = vec![ToolCall::with_id("1", "add", json!({}))]),
-        ("replay of a message", |r| r.messages[0].replay = Some(json!({"signature": "x"}))),
+        ("replay of a message", |r| r.messages[0].replay = Some(Arc::new(json!({"signature": "x"})))),
         ("tools", |r| r.tools = vec![ToolSpec::without_parameters("now", "Tells the time.")]),
         ("format", |r| r.format = Some(Format::Regex("a+".into()))),
         ("schema", |r| r.format = Some(Format::JsonSchema(Schema::from_value(json!({"type": "string"})).unwrap()))),
