@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{ErrorKind, Result};
 use crate::message::Message;
 use crate::options::{ModelOption, ModelOptions, RequestOptions};
-use crate::output::{FinishReason, ModelOutput, Usage, Warning};
+use crate::output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 use crate::schema::Schema;
 use crate::tool::{ToolCall, ToolSpec};
 
@@ -255,6 +255,10 @@ pub enum Event {
     Warning(Warning),
     /// The scores of the tokens, one row each, since the last such event.
     Logits(Vec<Vec<f32>>),
+    /// How likely the tokens were, since the last such event.
+    Logprobs(Vec<TokenLogprob>),
+    /// What the provider wants back with this turn, see [`ModelOutput::replay`]; the last one counts.
+    Replay(serde_json::Value),
     /// What the provider sent, for those who need it.
     Raw(serde_json::Value),
     /// The answer is complete.

@@ -31,6 +31,7 @@ struct Inner {
     attempt: Option<usize>,
     hint: Option<Cow<'static, str>>,
     partial: Option<Arc<ModelOutput>>,
+    response: Option<Arc<ProviderError>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -166,12 +167,20 @@ pub enum ErrorKind {
 
     // What happened on the way.
     /// The prompt does not fit into the model's window.
-    #[error("the prompt has {prompt} tokens, the model's window {limit}")]
+    #[error("the prompt does not fit into the model's window{}", numbers(*.prompt, *.limit))]
     ContextWindowExceeded {
-        /// Tokens of the prompt.
+        /// Tokens of the prompt, if known.
+        prompt: Option<u64>,
+        /// Tokens that fit, if known.
+        limit: Option<u64>,
+    },
+    /// The service read only a part of the prompt, and answered that part.
+    #[error("the service read {read} tokens of a prompt of about {prompt}")]
+    PromptTruncated {
+        /// An estimate of the prompt's tokens.
         prompt: u64,
-        /// Tokens that fit.
-        limit: u64,
+        /// The tokens that the service says it read.
+        read: u64,
     },
     /// The session's history changed while the call was running.
     #[error("the session's history moved on while this call was running")]
@@ -207,6 +216,17 @@ pub enum ErrorKind {
     /// A service answered with an error.
     #[error("{0}")]
     Provider(ProviderError),
+    /// A service refuses because what was paid for is used up. Waiting does not help.
+    #[error("{0}")]
+    QuotaExhausted(ProviderError),
+    /// A service answered with something that is not what its interface promises.
+    #[error("the response is malformed{}: {reason}", place(.path))]
+    MalformedResponse {
+        /// Where in the JSON, in the form `choices[0].message`; empty for the whole.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A service could not be reached.
     #[error("{0}")]
     Connection(String),
@@ -291,6 +311,15 @@ impl fmt::Display for ProviderError {
     }
 }
 
+fn numbers(prompt: Option<u64>, limit: Option<u64>) -> String {
+    match (prompt, limit) {
+        (Some(prompt), Some(limit)) => format!(": it has {prompt} tokens of at most {limit}"),
+        (Some(prompt), None) => format!(": it has {prompt} tokens"),
+        (None, Some(limit)) => format!(" of {limit} tokens"),
+        (None, None) => String::new(),
+    }
+}
+
 /// Where in the answer; nothing for the whole of it.
 fn place(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!(" at {path}") }
@@ -304,7 +333,16 @@ impl Error {
     /// An error of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind) -> Self {
-        Self(Arc::new(Inner { kind, provider: None, model: None, attempt: None, hint: None, partial: None, source: None }))
+        Self(Arc::new(Inner {
+            kind,
+            provider: None,
+            model: None,
+            attempt: None,
+            hint: None,
+            partial: None,
+            response: None,
+            source: None,
+        }))
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -345,6 +383,12 @@ impl Error {
         self.edit(|e| e.partial = Some(partial))
     }
 
+    /// Adds what a service said, to an error of a kind that does not hold it.
+    #[must_use]
+    pub fn with_response(self, response: ProviderError) -> Self {
+        self.edit(|e| e.response = Some(Arc::new(response)))
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
@@ -382,31 +426,31 @@ impl Error {
         self.0.partial.as_ref()
     }
 
+    /// What the service said, if one answered.
+    #[must_use]
+    pub fn response(&self) -> Option<&ProviderError> {
+        match &self.0.kind {
+            ErrorKind::Provider(p) | ErrorKind::QuotaExhausted(p) => Some(p),
+            _ => self.0.response.as_deref(),
+        }
+    }
+
     /// The HTTP status, if a service answered with one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match &self.0.kind {
-            ErrorKind::Provider(p) => p.status,
-            _ => None,
-        }
+        self.response()?.status
     }
 
     /// How long the service asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match &self.0.kind {
-            ErrorKind::Provider(p) => p.retry_after,
-            _ => None,
-        }
+        self.response()?.retry_after
     }
 
     /// The provider's id of the request.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        match &self.0.kind {
-            ErrorKind::Provider(p) => p.request_id.as_deref(),
-            _ => None,
-        }
+        self.response()?.request_id.as_deref()
     }
 
     /// Whether a limit of time was reached.
@@ -418,7 +462,7 @@ impl Error {
     /// Whether the service asks to slow down.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        self.status() == Some(429)
+        matches!(&self.0.kind, ErrorKind::Provider(p) if p.status == Some(429))
     }
 
     /// Whether the same call may succeed later: busy, rate-limited, unreachable or timed out.
@@ -427,7 +471,7 @@ impl Error {
         match &self.0.kind {
             ErrorKind::Timeout { .. } | ErrorKind::Busy(_) | ErrorKind::Connection(_) | ErrorKind::StreamInterrupted => true,
             ErrorKind::Provider(p) => {
-                matches!(p.status, Some(408 | 409 | 429 | 500 | 502 | 503 | 504 | 529))
+                matches!(p.status, Some(408 | 409 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529))
             }
             _ => false,
         }
@@ -486,6 +530,9 @@ impl fmt::Debug for Error {
         }
         if let Some(hint) = &self.0.hint {
             out.field("hint", hint);
+        }
+        if let Some(response) = &self.0.response {
+            out.field("response", response);
         }
         if let Some(source) = &self.0.source {
             out.field("source", source);

@@ -11,12 +11,13 @@ pub mod context;
 pub mod error;
 pub mod functional;
 mod generate;
+pub mod limit;
 pub mod message;
 pub mod model;
 pub mod options;
 pub mod output;
 pub mod prompt;
-mod redact;
+pub mod redact;
 pub mod requirement;
 pub mod sampling;
 pub mod schema;
@@ -31,10 +32,11 @@ pub use component::{Component, Document, DynComponent, Instruction, Query, Query
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
+pub use limit::Limiter;
 pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
-pub use output::{FinishReason, ModelOutput, Usage, Warning};
+pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 pub use prompt::{Arg, Part, Prompts, Representation};
 pub use requirement::{
     Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::component::Document;
 use crate::content::Content;
@@ -60,6 +61,10 @@ pub struct Message {
     /// providers want it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
+    /// Of an assistant's message that calls tools: what its provider wants back with it, see
+    /// [`ModelOutput::replay`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Value>,
     /// An assistant's tool calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -79,6 +84,7 @@ impl Message {
             content: vec![content.into()],
             documents: Vec::new(),
             thinking: None,
+            replay: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
             tool_name: None,
@@ -149,8 +155,9 @@ impl Message {
 impl From<&ModelOutput> for Message {
     /// The answer as a turn of the conversation. Reasoning goes along only with tool calls.
     fn from(output: &ModelOutput) -> Self {
-        let thinking = if output.tool_calls.is_empty() { None } else { output.thinking.clone() };
-        Self { thinking, tool_calls: output.tool_calls.clone(), ..Self::assistant(output.text.as_str()) }
+        let (thinking, replay) =
+            if output.tool_calls.is_empty() { (None, None) } else { (output.thinking.clone(), output.replay.clone()) };
+        Self { thinking, replay, tool_calls: output.tool_calls.clone(), ..Self::assistant(output.text.as_str()) }
     }
 }
 

@@ -45,6 +45,13 @@ pub struct ModelOutput {
     /// What the provider sent, where the backend keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Value>,
+    /// How likely each generated token was, where the backend was asked for it and has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprob>,
+    /// What the provider wants back with this turn, such as signatures of its reasoning: an object
+    /// with one entry for each wire. It is kept in the conversation on turns that call tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Value>,
     /// The raw scores of each generated token, one row of vocabulary size per token, where
     /// [`ModelOption::RawLogits`](crate::ModelOption::RawLogits) or
     /// [`Logits`](crate::ModelOption::Logits) was asked for and the backend has them.
@@ -62,6 +69,26 @@ impl ModelOutput {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.trim().is_empty() && self.tool_calls.is_empty()
+    }
+}
+
+/// How likely one generated token was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenLogprob {
+    /// The token's text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Other tokens that could have stood there, the likeliest first, each with its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(String, f64)>,
+}
+
+impl TokenLogprob {
+    /// A token with the logarithm of its probability.
+    pub fn new(token: impl Into<String>, logprob: f64) -> Self {
+        Self { token: token.into(), logprob, top: Vec::new() }
     }
 }
 

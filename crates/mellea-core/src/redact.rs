@@ -25,16 +25,31 @@ const SECRET_PARTS: [&str; 12] = [
     "sessionkey",
 ];
 
-/// Takes secrets out of texts and JSON.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Redactor {
+/// Takes secrets out of texts and JSON: those that it is told of, and what looks like one.
+///
+/// ```
+/// use mellea_core::redact::Redactor;
+///
+/// let mut redactor = Redactor::default();
+/// redactor.add("open sesame".to_owned());
+/// assert_eq!(redactor.text("say open sesame or sk-abc123def"), "say [redacted] or [redacted]");
+/// ```
+#[derive(Clone, Default)]
+pub struct Redactor {
     /// What the caller named as secret, longest first.
     given: Vec<String>,
 }
 
+impl std::fmt::Debug for Redactor {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").field("given", &self.given.len()).finish()
+    }
+}
+
 impl Redactor {
     /// Takes out this text as well, wherever it stands.
-    pub(crate) fn add(&mut self, secret: String) {
+    pub fn add(&mut self, secret: String) {
         if !secret.is_empty() && !self.given.contains(&secret) {
             self.given.push(secret);
             self.given.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -42,7 +57,8 @@ impl Redactor {
     }
 
     /// A text without what was named as secret and without what looks like one.
-    pub(crate) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    #[must_use]
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.given {
             if text.contains(secret.as_str()) {
@@ -58,7 +74,7 @@ impl Redactor {
     }
 
     /// Takes secrets out of JSON, by the names of keys and by the shape of texts.
-    pub(crate) fn json(&self, value: &mut Value) {
+    pub fn json(&self, value: &mut Value) {
         self.walk(value, true);
     }
 

@@ -1,1 +1,29 @@
-//! The HTTP client that remote backends share.
+#![doc = include_str!("../README.md")]
+
+pub mod auth;
+mod base;
+mod client;
+pub mod error;
+pub mod frame;
+mod request;
+mod response;
+mod retry;
+mod secret;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod timeouts;
+mod transport;
+
+pub use auth::Authorize;
+pub use base::BaseUrl;
+pub use client::{Client, ClientBuilder};
+pub use error::Place;
+pub use frame::{Framer, LineFramer, SseEvent, SseFramer};
+pub use request::{CallOptions, Request};
+pub use response::{Frames, MAX_BODY_BYTES, Response};
+pub use retry::Retry;
+pub use secret::Secret;
+pub use timeouts::Timeouts;
+
+/// The HTTP client below, for [`ClientBuilder::http`].
+pub use reqwest;

@@ -84,17 +84,27 @@ impl Fault {
                 ErrorKind::SchemaMismatch { path: word("path"), expected: word("expected"), found: word("found") }
             }
             "Truncated" => ErrorKind::Truncated { limit: number("limit"), produced: count("produced") },
-            "ContextWindowExceeded" => ErrorKind::ContextWindowExceeded { prompt: count("prompt"), limit: count("limit") },
+            "ContextWindowExceeded" => ErrorKind::ContextWindowExceeded { prompt: number("prompt"), limit: number("limit") },
+            "PromptTruncated" => ErrorKind::PromptTruncated { prompt: count("prompt"), read: count("read") },
+            "MalformedResponse" => ErrorKind::MalformedResponse { path: word("path"), reason: word("reason") },
             "Timeout" => ErrorKind::Timeout { phase: phase(&word("phase")), limit: Duration::from_millis(count("limit_ms")) },
-            "Provider" => ErrorKind::Provider(ProviderError {
-                status: number("status").and_then(|status| status.try_into().ok()),
-                code: text("code"),
-                message: word("message"),
-                request_id: text("request_id"),
-                retry_after: number("retry_after_ms").map(Duration::from_millis),
-                body: text("body"),
-            }),
+            "Provider" => ErrorKind::Provider(self.said()),
+            "QuotaExhausted" => ErrorKind::QuotaExhausted(self.said()),
             _ => ErrorKind::Backend(all()),
+        }
+    }
+
+    /// What the service said.
+    fn said(&self) -> ProviderError {
+        let text = |name: &str| self.details.get(name).and_then(Value::as_str).map(str::to_owned);
+        let number = |name: &str| self.details.get(name).and_then(Value::as_u64);
+        ProviderError {
+            status: number("status").and_then(|status| status.try_into().ok()),
+            code: text("code"),
+            message: text("message").unwrap_or_default(),
+            request_id: text("request_id"),
+            retry_after: number("retry_after_ms").map(Duration::from_millis),
+            body: text("body"),
         }
     }
 }
@@ -114,8 +124,10 @@ fn details(kind: &ErrorKind) -> Value {
         ErrorKind::SchemaMismatch { path, expected, found } => json!({ "path": path, "expected": expected, "found": found }),
         ErrorKind::Truncated { limit, produced } => json!({ "limit": limit, "produced": produced }),
         ErrorKind::ContextWindowExceeded { prompt, limit } => json!({ "prompt": prompt, "limit": limit }),
+        ErrorKind::PromptTruncated { prompt, read } => json!({ "prompt": prompt, "read": read }),
+        ErrorKind::MalformedResponse { path, reason } => json!({ "path": path, "reason": reason }),
         ErrorKind::Timeout { phase, limit } => json!({ "phase": format!("{phase:?}"), "limit_ms": millis(*limit) }),
-        ErrorKind::Provider(error) => json!({
+        ErrorKind::Provider(error) | ErrorKind::QuotaExhausted(error) => json!({
             "status": error.status,
             "code": error.code,
             "message": error.message,
@@ -170,7 +182,11 @@ mod tests {
             ErrorKind::SchemaMismatch { path: "/a".into(), expected: "b".into(), found: "c".into() },
             ErrorKind::Truncated { limit: Some(5), produced: 5 },
             ErrorKind::Truncated { limit: None, produced: 5 },
-            ErrorKind::ContextWindowExceeded { prompt: 9, limit: 8 },
+            ErrorKind::ContextWindowExceeded { prompt: Some(9), limit: Some(8) },
+            ErrorKind::ContextWindowExceeded { prompt: None, limit: None },
+            ErrorKind::PromptTruncated { prompt: 9, read: 8 },
+            ErrorKind::MalformedResponse { path: "a[0]".into(), reason: "b".into() },
+            ErrorKind::QuotaExhausted(refused.clone()),
             ErrorKind::Timeout { phase: TimeoutPhase::NextToken, limit: Duration::from_secs(3) },
             ErrorKind::Timeout { phase: TimeoutPhase::Connect, limit: Duration::from_secs(3) },
             ErrorKind::Provider(refused),

@@ -26,7 +26,7 @@ impl From<Error> for mellea_core::Error {
                 Core::InvalidOption { option: (*option).to_owned(), value: found.clone(), expected: (*expected).to_owned() }
             }
             ErrorKind::ContextOverflow { prompt, limit } => {
-                Core::ContextWindowExceeded { prompt: *prompt as u64, limit: *limit as u64 }
+                Core::ContextWindowExceeded { prompt: Some(*prompt as u64), limit: Some(*limit as u64) }
             }
             ErrorKind::Busy { capacity } => Core::Busy(format!("{capacity} requests are waiting for the engine")),
             ErrorKind::Tokenizer { .. } | ErrorKind::Stopped | ErrorKind::Compute { .. } => Core::Backend(text),

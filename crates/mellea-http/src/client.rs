@@ -1,0 +1,362 @@
+//! The client: one service, one set of credentials, one policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mellea_core::limit::Limiter;
+use mellea_core::redact::Redactor;
+use mellea_core::{Error, ErrorKind, Result, TimeoutPhase};
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
+use tokio::time::Instant;
+
+use crate::auth::{Authorize, Bearer, Outgoing};
+use crate::base::BaseUrl;
+use crate::error::Place;
+use crate::request::{Request, header};
+use crate::response::{Limits, Response};
+use crate::retry::{Budget, Retry};
+use crate::timeouts::Timeouts;
+use crate::{Secret, transport};
+
+/// A client of one service. Clones share connections, credentials, and the retry budget.
+///
+/// ```
+/// use mellea_http::Client;
+///
+/// # fn main() -> mellea_core::Result<()> {
+/// let client = Client::builder("openai", "https://api.openai.com/v1").key("sk-not-a-key").build()?;
+/// assert!(!format!("{client:?}").contains("sk-not-a-key"));
+/// assert_eq!(client.max_requests(), 3);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    http: reqwest::Client,
+    provider: String,
+    base: BaseUrl,
+    auth: Option<Arc<dyn Authorize>>,
+    headers: HeaderMap,
+    timeouts: Timeouts,
+    retry: Retry,
+    budget: Budget,
+    limiter: Option<Limiter>,
+    redactor: Arc<Redactor>,
+}
+
+impl Client {
+    /// A client of the service at this address; `provider` names it in errors.
+    pub fn builder(provider: impl Into<String>, base: impl Into<String>) -> ClientBuilder {
+        ClientBuilder {
+            provider: provider.into(),
+            base: base.into(),
+            default_path: None,
+            http: None,
+            auth: None,
+            headers: Vec::new(),
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+            limiter: None,
+            proxy: None,
+            insecure: false,
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A `GET` of a path below the base address.
+    pub fn get(&self, path: impl Into<String>) -> Request {
+        Request::new(Method::GET, path)
+    }
+
+    /// A `POST` to a path below the base address.
+    pub fn post(&self, path: impl Into<String>) -> Request {
+        Request::new(Method::POST, path)
+    }
+
+    /// The provider's name.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.0.provider
+    }
+
+    /// The address that calls start from.
+    #[must_use]
+    pub fn base(&self) -> &BaseUrl {
+        &self.0.base
+    }
+
+    /// The limits of time that calls have by default.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.0.timeouts
+    }
+
+    /// The most requests that one call can make: its attempts, and one more if credentials can be
+    /// renewed.
+    #[must_use]
+    pub fn max_requests(&self) -> u32 {
+        self.0.retry.attempts.saturating_add(u32::from(self.0.auth.as_ref().is_some_and(|auth| auth.renews())))
+    }
+
+    /// Sends a request, again where [`Retry`] says so; resolves when the status and the headers of
+    /// a success are here.
+    ///
+    /// # Errors
+    /// Each failure as its own [`ErrorKind`]: connection, time, status, body.
+    pub async fn send(&self, request: Request) -> Result<Response> {
+        self.open(request, async |response| Ok(response)).await
+    }
+
+    /// Sends a request and reads the start of its response; `read` is a part of the attempt: if it
+    /// fails with an error that another attempt may mend, there is one.
+    ///
+    /// `read` gives back what the caller goes on with, such as a stream whose first event it has
+    /// seen. From then on nothing is repeated.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and those of `read`.
+    pub async fn open<T, F, R>(&self, request: Request, read: F) -> Result<T>
+    where
+        F: Fn(Response) -> R + Send + Sync,
+        R: Future<Output = Result<T>> + Send,
+        T: Send,
+    {
+        let total = request.call.timeout.or(self.0.timeouts.total).map(|limit| (Instant::now() + limit, limit));
+        let url = self.0.base.join(&request.path, &request.query);
+        let place = Place::new(&self.0.provider, request.model.as_deref(), &url, Arc::clone(&self.0.redactor));
+        let mut renewed = false;
+        let mut attempt = 1;
+        loop {
+            let (error, server_says) = match self.attempt(&request, &url, &place, total).await {
+                Ok(response) => match read(response).await {
+                    Ok(value) => {
+                        self.0.budget.earn();
+                        return Ok(value);
+                    }
+                    Err(error) => (error, None),
+                },
+                Err(failure) => failure,
+            };
+            if error.status() == Some(401)
+                && !std::mem::replace(&mut renewed, true)
+                && let Some(auth) = self.0.auth.as_ref().filter(|auth| auth.renews())
+                && auth.renew().await.map_err(|e| e.at(&self.0.provider, request.model.as_deref().unwrap_or_default()))?
+            {
+                tracing::debug!(target: "mellea::http", provider = self.0.provider, "credentials renewed");
+                continue;
+            }
+            if let (Some(limiter), Some(wait)) = (&self.0.limiter, error.retry_after())
+                && wait <= self.0.retry.max_retry_after
+            {
+                limiter.pause(wait);
+            }
+            let wait = if request.single { None } else { self.0.retry.wait(attempt, &error, server_says) };
+            // A wait beyond the call's end is no wait.
+            let wait = wait.filter(|wait| total.is_none_or(|(end, _)| Instant::now() + *wait < end));
+            let Some(wait) = wait.filter(|_| self.0.budget.take()) else { return Err(error) };
+            tracing::warn!(target: "mellea::http", provider = self.0.provider, attempt, ?wait, %error, "trying again");
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// One request, up to the headers of a success.
+    async fn attempt(
+        &self,
+        request: &Request,
+        url: &url::Url,
+        place: &Place,
+        total: Option<(Instant, Duration)>,
+    ) -> Result<Response, (Error, Option<bool>)> {
+        let plain = |error| (error, None);
+        let timeouts = &self.0.timeouts;
+        let silence = |own: Option<Duration>| match request.call.silence {
+            Some(Some(limit)) => Some(own.map_or(limit, |own| own.min(limit))),
+            Some(None) => None,
+            None => own,
+        };
+        let limits = Limits { connect: timeouts.connect, idle: silence(timeouts.idle), total };
+        let permit = match &self.0.limiter {
+            Some(limiter) => Some(limits.within(place, None, TimeoutPhase::Total, limiter.acquire()).await.map_err(plain)?),
+            None => None,
+        };
+        let mut headers = self.0.headers.clone();
+        headers.extend(request.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        if let Some(auth) = &self.0.auth {
+            let mut outgoing = Outgoing { method: request.method.as_str(), url, headers: &mut headers, body: &request.body };
+            let authorized =
+                limits.within(place, Some(Duration::from_secs(60)), TimeoutPhase::Connect, auth.authorize(&mut outgoing));
+            authorized.await.and_then(|done| done).map_err(plain)?;
+        }
+        headers.extend(request.call.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        let built = self.0.http.request(request.method.clone(), url.clone()).headers(headers).body(request.body.clone()).build();
+        let built = built
+            .map_err(|e| plain(place.error(ErrorKind::Config(format!("the request cannot be sent: {}", e.without_url())))))?;
+        let sent = limits.within(place, silence(timeouts.first_byte), TimeoutPhase::FirstToken, self.0.http.execute(built));
+        let http = sent.await.map_err(plain)?.map_err(|error| plain(place.transport(error, timeouts.connect)))?;
+        let response = Response { http, place: place.clone(), limits, _permit: permit };
+        if response.http.status().is_success() {
+            return Ok(response);
+        }
+        let server_says = response.header("x-should-retry").and_then(|value| value.trim().parse().ok());
+        Err((refusal(response).await, server_says))
+    }
+}
+
+/// Reads why a service refuses; a body that does not come in time is left out.
+async fn refusal(mut response: Response) -> Error {
+    const LIMIT: usize = 64 << 10;
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut body = Vec::new();
+    let read = async {
+        while body.len() < LIMIT {
+            match response.http.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(chunk.get(..chunk.len().min(LIMIT - body.len())).unwrap_or_default()),
+                Ok(None) | Err(_) => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, read).await;
+    response.place.refusal(Some(response.http.status().as_u16()), response.http.headers(), &body)
+}
+
+/// Sets up a [`Client`].
+#[must_use = "a client is made by `build`"]
+pub struct ClientBuilder {
+    provider: String,
+    base: String,
+    default_path: Option<String>,
+    http: Option<reqwest::Client>,
+    auth: Option<Arc<dyn Authorize>>,
+    headers: Vec<(String, String)>,
+    timeouts: Timeouts,
+    retry: Retry,
+    limiter: Option<Limiter>,
+    proxy: Option<String>,
+    insecure: bool,
+    secrets: Vec<Secret>,
+}
+
+impl ClientBuilder {
+    /// Adds this path to a base address that has none.
+    pub fn default_path(mut self, path: impl Into<String>) -> Self {
+        self.default_path = Some(path.into());
+        self
+    }
+
+    /// Sends this key as `Authorization: Bearer`.
+    pub fn key(self, key: impl Into<Secret>) -> Self {
+        self.auth(Bearer::new(key))
+    }
+
+    /// Proves the caller this way.
+    pub fn auth(mut self, auth: impl Authorize) -> Self {
+        self.auth = Some(Arc::new(auth));
+        self
+    }
+
+    /// Sends this header with every request.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// With these limits of time.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// With this policy of retries.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sends no more than this limiter lets through; a `Retry-After` pauses it.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// Goes through this proxy, except to the hosts that `NO_PROXY` names. Without it, `HTTP_PROXY`,
+    /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
+    pub fn proxy(mut self, address: impl Into<String>) -> Self {
+        self.proxy = Some(address.into());
+        self
+    }
+
+    /// Uses a ready client of reqwest, with its own proxies, certificates, connection limit and
+    /// redirects; [`Timeouts::connect`] and [`proxy`](Self::proxy) are then left to it. If it
+    /// follows redirects to other hosts, it takes along every header but `Authorization`.
+    pub fn http(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Keeps this text out of errors as well.
+    pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
+        self.secrets.push(secret.into());
+        self
+    }
+
+    /// Sends keys over plain `http` to hosts of the open network as well.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an address, header or proxy that cannot be, and for a key that would
+    /// go over the open network in the clear.
+    pub fn build(self) -> Result<Client> {
+        let at = |e: Error| e.at(&self.provider, "");
+        let mut base = BaseUrl::parse(&self.base).map_err(at)?;
+        if let Some(path) = &self.default_path {
+            base = base.or_path(path);
+        }
+        if self.auth.is_some() && !self.insecure && !base.may_have_key() {
+            let error = Error::from(ErrorKind::Config(format!("a key would go to {base} in the clear")));
+            return Err(at(error).with_hint("use https, or allow it with `insecure`"));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mellea/", env!("CARGO_PKG_VERSION"))));
+        let mut redactor = Redactor::default();
+        for (name, value) in &self.headers {
+            let (name, value) = header(name, value).map_err(at)?;
+            headers.insert(name, value);
+        }
+        let keys = self.auth.iter().flat_map(|auth| auth.secrets()).chain(self.secrets);
+        keys.for_each(|key| redactor.add(key.expose().to_owned()));
+        if let Some(password) = base.as_url().password() {
+            redactor.add(password.to_owned());
+        }
+        let http = match self.http {
+            Some(client) => client,
+            None => transport::client(&self.timeouts, self.proxy.as_deref()).map_err(at)?,
+        };
+        Ok(Client(Arc::new(Inner {
+            http,
+            provider: self.provider,
+            base,
+            auth: self.auth,
+            headers,
+            timeouts: self.timeouts,
+            retry: self.retry,
+            budget: Budget::new(self.retry.budget),
+            limiter: self.limiter,
+            redactor: Arc::new(redactor),
+        })))
+    }
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+//! Cutting a stream of bytes into frames, wherever the network cut it.
+
+mod lines;
+mod sse;
+
+#[cfg(test)]
+mod tests;
+
+pub use lines::{LineFramer, Lines};
+pub use sse::{SseEvent, SseFramer};
+
+use crate::error::Fault;
+
+/// The most bytes that one frame may have.
+pub const MAX_FRAME_BYTES: usize = 16 << 20;
+
+/// Cuts a stream of bytes into frames.
+///
+/// A framer does no reading: bytes are pushed in as they come, cut anywhere, and the frames that
+/// are complete are taken out. Its memory is bounded by one frame and one piece of input.
+pub trait Framer: Send {
+    /// What it gives.
+    type Frame: Send;
+
+    /// Takes the next bytes.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// The next complete frame, if there is one.
+    ///
+    /// # Errors
+    /// If the bytes cannot be framed; nothing comes after that.
+    fn next(&mut self) -> Option<Result<Self::Frame, Fault>>;
+
+    /// What is left at the end of the stream, if that is something: a last frame without its end.
+    ///
+    /// # Errors
+    /// [`Fault::Cut`] if what is left is surely not complete.
+    fn finish(&mut self) -> Option<Result<Self::Frame, Fault>>;
+}

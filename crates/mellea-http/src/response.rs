@@ -1,0 +1,247 @@
+//! A response as it comes in, under the limits of its call.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mellea_core::limit::Permit;
+use mellea_core::{Error, ErrorKind, Result, TimeoutPhase};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::error::Place;
+use crate::frame::{Framer, LineFramer, SseFramer};
+
+/// The most bytes of a body that is read as a whole.
+pub const MAX_BODY_BYTES: usize = 48 << 20;
+
+/// A response with a status of success. Dropping it closes the connection or the stream.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) http: reqwest::Response,
+    pub(crate) place: Place,
+    pub(crate) limits: Limits,
+    /// Held until the response is dropped.
+    pub(crate) _permit: Option<Permit>,
+}
+
+/// What is left of a call's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connect: Duration,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) total: Option<(Instant, Duration)>,
+}
+
+impl Limits {
+    /// Waits for a future: at most for `limit`, and not beyond the call's end.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        place: &Place,
+        limit: Option<Duration>,
+        phase: TimeoutPhase,
+        future: F,
+    ) -> Result<F::Output> {
+        let by_limit = limit.map(|limit| (Instant::now() + limit, limit, phase));
+        let by_total = self.total.map(|(end, limit)| (end, limit, TimeoutPhase::Total));
+        let first = match (by_limit, by_total) {
+            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
+            (a, b) => a.or(b),
+        };
+        let Some((end, limit, phase)) = first else { return Ok(future.await) };
+        tokio::time::timeout_at(end, future).await.map_err(|_| place.error(ErrorKind::Timeout { phase, limit }))
+    }
+}
+
+impl Response {
+    /// A header's value, if there is one that is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.http.headers().get(name)?.to_str().ok()
+    }
+
+    /// All headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.http.headers()
+    }
+
+    /// Whether the body says that it is JSON and no stream of events or lines.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        let kind = self.content_type();
+        kind.starts_with("application/json") || (kind.starts_with("application/") && kind.contains("+json"))
+    }
+
+    fn content_type(&self) -> String {
+        let value = self.http.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        value.unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Where it comes from, for errors about it.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The next piece of the body; `None` at its end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let place = self.place.clone();
+        let connect = self.limits.connect;
+        let next = self.limits.within(&place, self.limits.idle, TimeoutPhase::NextToken, self.http.chunk()).await?;
+        next.map_err(|error| place.transport(error, connect))
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// If it does not come in time, is cut, or has more than [`MAX_BODY_BYTES`].
+    pub async fn bytes(mut self) -> Result<Vec<u8>> {
+        self.check()?;
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if all.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(self.place.malformed("", format!("it has more than {MAX_BODY_BYTES} bytes")));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+
+    /// The whole body as JSON.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`ErrorKind::MalformedResponse`] with the path of what does not fit.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let place = self.place.clone();
+        let body = self.bytes().await?;
+        if body.trim_ascii().is_empty() {
+            return Err(place.malformed("", "it is empty"));
+        }
+        decode(&body).map_err(|error| place.json(&error, &body, false))
+    }
+
+    /// The body as server-sent events.
+    ///
+    /// # Errors
+    /// If the body says that it is something else.
+    pub fn sse(self) -> Result<Frames<SseFramer>> {
+        self.frames(SseFramer::default())
+    }
+
+    /// The body as lines, one JSON text each.
+    ///
+    /// # Errors
+    /// If the body says that it is something else.
+    pub fn ndjson(self) -> Result<Frames<LineFramer>> {
+        self.frames(LineFramer::default())
+    }
+
+    /// The body, cut by this framer.
+    ///
+    /// # Errors
+    /// If the body says that it is something else.
+    pub fn frames<F: Framer>(self, framer: F) -> Result<Frames<F>> {
+        self.check()?;
+        Ok(Frames { response: self, framer, failed: false, ended: false })
+    }
+
+    /// Refuses what cannot be the answer of an interface.
+    fn check(&self) -> Result<()> {
+        let encoding = self.http.headers().get(CONTENT_ENCODING).and_then(|v| v.to_str().ok());
+        if let Some(encoding) = encoding.filter(|e| !e.trim().is_empty() && !e.eq_ignore_ascii_case("identity")) {
+            return Err(self.place.malformed("", format!("it is compressed ({encoding}), which was not asked for")));
+        }
+        if self.content_type().starts_with("text/html") {
+            let hint = format!("is {} the address of the interface?", self.place.address());
+            return Err(self.place.malformed("", "it is an HTML page").with_hint(hint));
+        }
+        Ok(())
+    }
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json)?;
+    let after = json.end();
+    after.map_err(|error| serde_path_to_error::Error::new(serde_path_to_error::Track::new().path(), error))?;
+    Ok(value)
+}
+
+/// The frames of a body, as they come. Dropping it closes the connection or the stream.
+#[derive(Debug)]
+pub struct Frames<F> {
+    response: Response,
+    framer: F,
+    failed: bool,
+    ended: bool,
+}
+
+impl<F: Framer> Frames<F> {
+    /// The next frame; `None` at the end of the body, and after an error.
+    ///
+    /// # Errors
+    /// If the next piece does not come in time, the connection is lost, or the bytes cannot be framed.
+    pub async fn next(&mut self) -> Option<Result<F::Frame>> {
+        if self.failed {
+            return None;
+        }
+        let next = self.advance().await;
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+
+    async fn advance(&mut self) -> Option<Result<F::Frame>> {
+        loop {
+            let mut frame = self.framer.next();
+            if frame.is_none() && self.ended {
+                frame = self.framer.finish();
+            }
+            if frame.is_some() || self.ended {
+                return frame.map(|frame| frame.map_err(|fault| self.response.place.fault(fault)));
+            }
+            match self.response.chunk().await {
+                Ok(Some(bytes)) => self.framer.push(&bytes),
+                Ok(None) => self.ended = true,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Whether the body has ended: a frame given after this may lack its end.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads a frame as JSON. At the end of the body, a text that ends too early is an interrupted
+    /// stream.
+    ///
+    /// # Errors
+    /// [`ErrorKind::MalformedResponse`] with the path of what does not fit, or
+    /// [`ErrorKind::StreamInterrupted`].
+    pub fn json<'de, T: serde::Deserialize<'de>>(&self, text: &'de str) -> Result<T> {
+        serde_json::from_str(text).map_err(|plain| self.explain(text, plain))
+    }
+
+    /// The slow way is for errors only: following the path costs.
+    fn explain(&self, text: &str, plain: serde_json::Error) -> Error {
+        if self.ended && plain.is_eof() {
+            return self.response.place.interrupted();
+        }
+        let excerpt: String = text.chars().take(200).collect();
+        self.response.place.malformed("", format!("{plain} in `{excerpt}`"))
+    }
+
+    /// Where it comes from, for errors about it.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.response.place
+    }
+
+    /// A header's value, if there is one that is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.header(name)
+    }
+}

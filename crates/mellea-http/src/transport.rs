@@ -1,0 +1,40 @@
+//! The connection pool below a client.
+
+use std::time::Duration;
+
+use mellea_core::{ErrorKind, Result};
+use reqwest::{NoProxy, Proxy, redirect};
+
+use crate::base::BaseUrl;
+use crate::timeouts::Timeouts;
+
+/// How often a redirect within one host is followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// A client with these limits, through this proxy.
+pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&str>) -> Result<reqwest::Client> {
+    #[cfg(feature = "rustls")]
+    {
+        // Fails if the program has chosen its own provider, which is then used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(timeouts.connect)
+        .tcp_nodelay(true)
+        .tcp_keepalive(Duration::from_secs(60))
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .redirect(redirect::Policy::custom(follow));
+    if let Some(address) = proxy {
+        let parsed = BaseUrl::parse(address)?;
+        let proxy = Proxy::all(parsed.as_url().clone()).map_err(|_| ErrorKind::Config(format!("{parsed} cannot be a proxy")))?;
+        builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
+    }
+    builder.build().map_err(|e| ErrorKind::Config(format!("no HTTP client can be made: {e}")).into())
+}
+
+/// Redirects are followed within one host only: keys in headers of their own would go along.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
+    let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);
+    if same && keeps_method && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+}
