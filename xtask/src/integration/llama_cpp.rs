@@ -72,7 +72,7 @@ fn build(python: &Python, directory: &Path) -> Result<PathBuf, Failure> {
     if program.is_file() {
         return Ok(program);
     }
-    println!("compiling llama-server from the source of {name} {version}; this takes a quarter of an hour on one core");
+    println!("compiling llama-server from the source of {name} {version}; about nine minutes on one core");
     let source = python.source(name, version, directory)?.join("vendor/llama.cpp");
     let mut configure = python.command("cmake");
     configure.args(["-G", "Ninja", "-S"]).arg(source).arg("-B").arg(&tree).args(OPTIONS);
