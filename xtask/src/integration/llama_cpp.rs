@@ -32,8 +32,9 @@ const OPTIONS: [&str; 9] = [
     "-DLLAMA_OPENSSL=OFF",
 ];
 
-/// Four calls at once, each with the whole context of the model.
-const SERVING: [&str; 8] = ["--alias", "pico", "--host", "127.0.0.1", "--parallel", "4", "--ctx-size", "4096"];
+/// Four calls at once, each with the whole context of the model. Threads would wait for each other more
+/// than they help with so small a model.
+const SERVING: [&str; 10] = ["--alias", "pico", "--host", "127.0.0.1", "--parallel", "4", "--ctx-size", "4096", "--threads", "1"];
 
 const READY: Duration = Duration::from_secs(120);
 
