@@ -13,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// What tokio's clock can tell apart.
 const TICK: Duration = Duration::from_millis(1);
 
+/// More slots than any machine has calls; a permit holds at most as many as a `u32` counts.
+const MAX_SLOTS: usize = (u32::MAX >> 3) as usize;
+
 /// As good as never; further ahead some clocks overflow.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
@@ -36,11 +39,12 @@ const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 #[derive(Clone)]
 pub struct Limiter(Arc<Inner>);
 
-/// The right to make one call, given back on drop. See [`Limiter::acquire`].
+/// The right to make a call, given back on drop. See [`Limiter::acquire`].
 #[must_use = "the call is over when the permit is dropped"]
 pub struct Permit {
     limiter: Arc<Inner>,
-    _slot: Option<OwnedSemaphorePermit>,
+    calls: usize,
+    _slots: Option<OwnedSemaphorePermit>,
 }
 
 struct Inner {
@@ -75,7 +79,7 @@ impl Limiter {
     }
 
     fn with(settings: Settings) -> Self {
-        let slots = settings.concurrency.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+        let slots = settings.concurrency.map(|most| Arc::new(Semaphore::new(most.min(MAX_SLOTS))));
         Self(Arc::new(Inner {
             settings,
             slots,
@@ -124,19 +128,32 @@ impl Limiter {
 
     /// Waits until a call may begin. Dropping the future leaves the queue and uses nothing up.
     pub async fn acquire(&self) -> Permit {
+        self.acquire_many(1).await
+    }
+
+    /// Waits until this many calls may begin, which must not be more than may run at once. The head
+    /// of the queue waits for all of them, so two batches cannot block each other.
+    pub(crate) async fn acquire_many(&self, calls: usize) -> Permit {
         let inner = &self.0;
         // Neither semaphore is ever closed, so neither refuses.
         let _turn = inner.turn.acquire().await.ok();
-        let slot = match &inner.slots {
-            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
+        let slots = match &inner.slots {
+            Some(slots) => Arc::clone(slots).acquire_many_owned(u32::try_from(calls).unwrap_or(u32::MAX)).await.ok(),
             None => None,
         };
-        // A pause may grow during the wait, so the time is looked at again.
-        while let Some(time) = inner.begin() {
-            sleep_until(time).await;
+        for _ in 0..calls {
+            // A pause may grow during the wait, so the time is looked at again.
+            while let Some(time) = inner.begin() {
+                sleep_until(time).await;
+            }
         }
-        inner.in_use.fetch_add(1, Ordering::Relaxed);
-        Permit { limiter: Arc::clone(inner), _slot: slot }
+        inner.in_use.fetch_add(calls, Ordering::Relaxed);
+        Permit { limiter: Arc::clone(inner), calls, _slots: slots }
+    }
+
+    /// How many calls [`acquire_many`](Self::acquire_many) can get together.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.0.settings.concurrency.map_or(usize::MAX, |most| most.min(MAX_SLOTS))
     }
 
     /// Lets nobody through before this time has passed, as when a server said `Retry-After`. Calls
@@ -208,7 +225,7 @@ fn config(message: impl Into<String>) -> Error {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.in_use.fetch_sub(1, Ordering::Relaxed);
+        self.limiter.in_use.fetch_sub(self.calls, Ordering::Relaxed);
     }
 }
 
