@@ -1,0 +1,8 @@
+//! x
+mod dialect;
+mod env;
+mod keys;
+mod registry;
+mod route;
+mod template;
+pub use registry::*;
