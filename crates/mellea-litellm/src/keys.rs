@@ -80,38 +80,41 @@ pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'
     }
 }
 
-/// The key for an address: the one given, else the environment's if it may go there.
-///
-/// A key of the environment goes to the provider's own host, to the address that the environment
-/// itself names, and to an address that the program gives, unless that one is another provider's or
-/// only looks like the own one.
-pub(crate) fn key(
-    provider: &Provider,
-    registry: &Registry,
-    explicit: Option<&Secret>,
-    address: &Address,
-    env: &Env,
-) -> Result<Option<Secret>> {
-    if let Some(key) = explicit {
-        return Ok(Some(key.clone()));
+/// What proves the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A key, in the provider's own header.
+    Key(Secret),
+    /// A token, as `Authorization: Bearer`.
+    Token(Secret),
+}
+
+impl Credential {
+    /// The text itself, wherever it goes.
+    pub(crate) fn secret(&self) -> &Secret {
+        let (Self::Key(secret) | Self::Token(secret)) = self;
+        secret
     }
+}
+
+/// What the environment has to prove the caller at an address, if it may go there.
+///
+/// It goes to the provider's own host, to the address that the environment itself names, and to an
+/// address that the program gives, unless that one is another provider's or only looks like the own
+/// one.
+pub(crate) fn credential(provider: &Provider, registry: &Registry, address: &Address, env: &Env) -> Result<Option<Credential>> {
     let host = address.url.host();
     let at_home = address.own_host.as_deref() == Some(host);
-    let variables = variables(provider, registry, host);
-    let Some((variable, key)) = env.first(variables) else {
+    let row = credentials_of(provider, registry, host);
+    let (keys, tokens) = row.map(|row| (row.key_env.as_slice(), row.token_env.as_slice())).unwrap_or_default();
+    let key = env.first(keys).map(|(variable, key)| (variable, Credential::Key(key)));
+    let found = key.or_else(|| env.first(tokens).map(|(variable, token)| (variable, Credential::Token(token))));
+    let Some((variable, credential)) = found else {
         let elsewhere = address.own_host.is_some() && !at_home;
         if provider.key == Key::Optional || elsewhere || address.url.is_local() {
             return Ok(None);
         }
-        let mut message = format!("there is no key for `{}`", provider.name);
-        if !variables.is_empty() {
-            message.push_str(&format!(": none of {} is set", list(variables)));
-        }
-        let hint = match variables.first() {
-            Some(first) => format!("export {first}=..., or give the key with `api_key`"),
-            None => "give the key with `api_key`".to_owned(),
-        };
-        return Err(Error::from(ErrorKind::Config(message)).with_hint(hint));
+        return Err(missing(provider, &[keys, tokens].concat()));
     };
     if address.explicit && !at_home && !address.url.is_local() {
         let own = address.own_host.as_deref().unwrap_or_default();
@@ -126,15 +129,22 @@ pub(crate) fn key(
             return Err(error.with_hint("give the key with `api_key` if that host may have it"));
         }
     }
-    Ok(Some(key))
+    Ok(Some(credential))
 }
 
-/// The variables for a provider's key; for one without, those of the provider at exactly that host.
-fn variables<'r>(provider: &'r Provider, registry: &'r Registry, host: &str) -> &'r [String] {
-    if !provider.key_env.is_empty() {
-        return &provider.key_env;
+fn missing(provider: &Provider, variables: &[String]) -> Error {
+    let mut message = format!("there is no key for `{}`", provider.name);
+    let mut hint = "give the key with `api_key`".to_owned();
+    if let Some(first) = variables.first() {
+        message.push_str(&format!(": none of {} is set", list(variables)));
+        hint = format!("export {first}=..., or {hint}");
     }
-    owner(registry, host).map(|other| other.key_env.as_slice()).unwrap_or_default()
+    Error::from(ErrorKind::Config(message)).with_hint(hint)
+}
+
+/// The row whose variables count: the provider's, or for one that has none that of exactly this host.
+fn credentials_of<'r>(provider: &'r Provider, registry: &'r Registry, host: &str) -> Option<&'r Provider> {
+    if provider.key_env.is_empty() { owner(registry, host) } else { Some(provider) }
 }
 
 fn variables_of_host<'r>(registry: &'r Registry, host: &'r str) -> impl Iterator<Item = &'r String> {
@@ -195,8 +205,8 @@ mod tests {
         let given = BTreeMap::new();
         let provider = registry.get(prefix).unwrap();
         let address = address(provider, base, &Vars { given: &given, env: &env })?;
-        let key = key(provider, &registry, None, &address, &env)?;
-        Ok((address.url.to_string(), key.map(|key| key.expose().to_owned())))
+        let found = credential(provider, &registry, &address, &env)?;
+        Ok((address.url.to_string(), found.map(|found| found.secret().expose().to_owned())))
     }
 
     fn refusal(prefix: &str, base: Option<&str>, variables: &[&str]) -> String {
@@ -286,12 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_given_goes_where_the_user_says() {
-        let (registry, env, given) = (Registry::builtin(), env(&[]), BTreeMap::new());
-        let provider = registry.get("groq").unwrap();
-        let address = address(provider, Some("https://api.groq.com.example"), &Vars { given: &given, env: &env }).unwrap();
-        let given = Secret::new("mine");
-        assert_eq!(key(provider, &registry, Some(&given), &address, &env).unwrap(), Some(given));
+    fn a_token_of_the_environment_is_no_key() {
+        let (registry, env, given) = (Registry::builtin(), env(&["AZURE_AD_TOKEN"]), BTreeMap::new());
+        let provider = registry.get("azure").unwrap();
+        let address = address(provider, Some("https://x.openai.azure.com"), &Vars { given: &given, env: &env }).unwrap();
+        let found = credential(provider, &registry, &address, &env).unwrap().unwrap();
+        assert_eq!(found, Credential::Token(Secret::new(format!("{KEY}-AZURE_AD_TOKEN"))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! x
 mod dialect;
 mod env;
+mod form;
 mod keys;
 mod registry;
 mod route;

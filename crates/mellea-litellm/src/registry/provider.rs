@@ -47,6 +47,9 @@ pub struct Provider {
     pub base_path: Option<String>,
     /// The environment variables that hold the key, the first that is set counts.
     pub key_env: Vec<String>,
+    /// The environment variables that hold a token, if there is no key: it goes as `Authorization:
+    /// Bearer`, whatever [`auth`](Self::auth) says.
+    pub token_env: Vec<String>,
     /// Whether there must be a key.
     pub key: Key,
     /// The header that takes the key; without one, `Authorization: Bearer`.
