@@ -153,7 +153,7 @@ async fn read(
             Event::Warning(warning) => output.warnings.push(warning),
             Event::Logits(rows) => output.logits.get_or_insert_default().extend(rows),
             Event::Logprobs(tokens) => output.logprobs.extend(tokens),
-            Event::Replay(value) => output.replay = Some(value),
+            Event::Replay(value) => output.replay = Some(Arc::new(value)),
             Event::Raw(value) => output.raw = Some(value),
             Event::Finish(reason) => finish = Some(reason),
         }
