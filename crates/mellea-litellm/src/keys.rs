@@ -57,7 +57,7 @@ pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'
     let given = explicit.map(str::to_owned).or_else(|| Some(vars.env.first(&provider.base_env)?.1.expose().to_owned()));
     if let Some(given) = given {
         let url = BaseUrl::parse(&given)?;
-        let url = match &provider.base_path {
+        let url = match provider.path_of_base() {
             Some(path) => url.or_path(path),
             None => url,
         };

@@ -184,7 +184,7 @@ pub(crate) fn check(provider: &Provider) -> Result<()> {
     if let Some(name) = known.into_iter().find(|name| !provider.vars.contains_key(*name)) {
         return bad(&format!("`{{{name}}}` in the address is not among `vars`"));
     }
-    if let Some(dialect) = provider.dialect.as_deref().filter(|name| !crate::dialect::is_known(name)) {
+    if let Some(dialect) = provider.dialect.as_deref().filter(|name| crate::dialect::named(name).is_none()) {
         return bad(&format!("there is no dialect `{dialect}`"));
     }
     Ok(())

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 ///     base_url = "https://llm.example.com/v1"
 ///     key_env = ["MINE_API_KEY"]
 ///     drop = ["seed"]
-///     max = { temperature = 1.0 }
+///     max_temperature = 1.0
 /// "#)?;
 /// assert_eq!(registry.get("mine").map(|p| p.drop.len()), Some(1));
 ///
@@ -43,7 +43,8 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// The environment variables that hold the user's own address, the first that is set counts.
     pub base_env: Vec<String>,
-    /// What is added to an address of the user's that has no path.
+    /// What is added to an address of the user's that has no path. For OpenAI's wire that is `v1`,
+    /// unless the provider's own address has no path either.
     pub base_path: Option<String>,
     /// The environment variables that hold the key, the first that is set counts.
     pub key_env: Vec<String>,
@@ -70,8 +71,8 @@ pub struct Provider {
     pub drop: Vec<String>,
     /// Fields of the body that have another name here.
     pub rename: BTreeMap<String, String>,
-    /// The greatest value of a number in the body; greater ones become this, with a warning.
-    pub max: BTreeMap<String, f64>,
+    /// The highest temperature; a higher one becomes this, with a warning.
+    pub max_temperature: Option<f64>,
     /// How an answer is made to fit a schema.
     pub response_format: Option<ResponseFormat>,
     /// How the content of a message is written.
@@ -209,6 +210,10 @@ pub enum Reasoning {
     Template,
     /// By both.
     Both,
+    /// By the object `reasoning`.
+    ReasoningObject,
+    /// By the object `thinking`.
+    ThinkingObject,
     /// Not at all.
     None,
 }
@@ -301,6 +306,19 @@ impl Provider {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.kind, Kind::ProxyOnly | Kind::Unsupported) && self.feature.as_deref().is_none_or(feature_is_on)
+    }
+
+    /// What is added to an address of the user's that has no path.
+    pub(crate) fn path_of_base(&self) -> Option<&str> {
+        let wire = matches!(self.kind, Kind::Openai | Kind::Template);
+        let own = wire && !matches!(self.form, Form::Azure | Form::AzureAi | Form::RagFlow) && !self.is_at_root();
+        self.base_path.as_deref().or(own.then_some("v1"))
+    }
+
+    /// Whether its own address has no path.
+    pub(crate) fn is_at_root(&self) -> bool {
+        let url = self.base_url.as_deref().and_then(|url| mellea_http::BaseUrl::parse(url).ok());
+        url.is_some_and(|url| url.as_url().path() == "/")
     }
 
     /// All prefixes that lead here.

@@ -1,0 +1,7 @@
+//! Requests of every provider, as a server sees them.
+
+mod conformance;
+mod keys;
+mod proxy;
+mod rows;
+mod support;

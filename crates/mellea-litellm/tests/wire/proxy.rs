@@ -1,0 +1,59 @@
+//! A LiteLLM proxy as a provider.
+
+use mellea_core::{Backend, Event, ModelOption};
+use mellea_http::testing::{Reply, Server};
+use mellea_litellm::LiteLlm;
+use serde_json::json;
+
+use crate::support::{KEY, events, request, server};
+
+#[tokio::test]
+async fn the_alias_goes_as_it_is_and_the_key_only_if_there_is_one() {
+    let server = server().await;
+    let proxy = |variables: Vec<(&str, String)>| {
+        LiteLlm::builder().model("litellm_proxy/team/my-alias").variables(variables).build().unwrap()
+    };
+    let base = ("LITELLM_PROXY_API_BASE", server.url());
+    events(&proxy(vec![base.clone()]), request()).await;
+    events(&proxy(vec![base, ("LITELLM_PROXY_API_KEY", KEY.to_owned())]), request()).await;
+    let seen = server.requests();
+    assert!(seen.iter().all(|got| got.json()["model"] == "team/my-alias"));
+    assert_eq!(seen[0].header("authorization"), None);
+    assert_eq!(seen[1].header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+}
+
+#[test]
+fn there_must_be_an_address() {
+    let none: [(&str, &str); 0] = [];
+    let error = LiteLlm::builder().model("litellm_proxy/a").variables(none).build().unwrap_err().to_string();
+    assert!(error.contains("base_url") && error.contains("LITELLM_PROXY_API_BASE"), "{error}");
+}
+
+#[tokio::test]
+async fn its_refusals_have_its_id_of_the_call() {
+    let server = Server::start().await.unwrap();
+    server.handle(|_| {
+        let body = json!({ "error": { "message": "No deployments available", "type": "None", "code": "429" } });
+        Reply::json(400, &body).header("x-litellm-call-id", "call-7")
+    });
+    let backend = LiteLlm::builder().model("litellm_proxy/a").base_url(server.url()).build().unwrap();
+    let error = backend.chat(request()).await.unwrap_err();
+    assert_eq!(error.request_id(), Some("call-7"), "{error:?}");
+}
+
+#[tokio::test]
+async fn streams_come_through() {
+    let server = Server::start().await.unwrap();
+    server.on("POST /chat/completions").reply(Reply::sse([
+        r#"{"id":"c","model":"gpt","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ]));
+    let backend = LiteLlm::builder().model("litellm_proxy/a").base_url(server.url()).option(ModelOption::Stream, true);
+    let mut call = request();
+    call.options.stream = true;
+    let events = events(&backend.build().unwrap(), call).await;
+    assert_eq!(crate::support::text(&events), "Hello");
+    assert!(events.contains(&Event::ResponseId("c".to_owned())), "{events:?}");
+}
