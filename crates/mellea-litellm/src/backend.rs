@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef, RawRequest, RequestOptions,
-    Result, Warning,
+    Backend, Capabilities, ChatRequest, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef, RawRequest,
+    RequestOptions, Result, Warning,
 };
 
 use crate::builder::LiteLlmBuilder;

@@ -86,7 +86,7 @@ impl Control {
         if value.is_null() || name == "drop_params" {
             return Ok(true);
         }
-        let text = || Ok(value.as_str().ok_or_else(|| invalid(name, "a text"))?.to_owned());
+        let text = || value.as_str().map(str::to_owned).ok_or_else(|| invalid(name, "a text"));
         match name {
             "api_base" | "base_url" => self.base_url = Some(text()?),
             "api_key" => self.credential = Some(Credential::Key(text()?.into())),

@@ -153,7 +153,8 @@ mod tests {
     fn a_row_changes_only_what_it_names() {
         let groq = Provider { dialect: Some("groq".to_owned()), ..Provider::new("x", "https://x.example") };
         assert_eq!(dialect(&groq, None).thinking, Dialect::GROQ.thinking);
-        let deepseek = Provider { dialect: Some("deepseek".to_owned()), ..Provider::new("x", "https://x.example").drop(["stop"]) };
+        let deepseek =
+            Provider { dialect: Some("deepseek".to_owned()), ..Provider::new("x", "https://x.example").drop(["stop"]) };
         assert!(dialect(&deepseek, None).drop.len() > Dialect::DEEPSEEK.drop.len());
         assert_eq!(dialect(&Provider::new("x", "https://x.example"), None).thinking, ThinkingField::ReasoningEffort);
         assert_eq!(dialect(&Provider::new("x", "http://localhost:1"), None).thinking, Dialect::GENERIC.thinking);

@@ -19,20 +19,21 @@ pub(crate) fn backend(
 ) -> Result<Arc<dyn Backend>> {
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
-        #[cfg(feature = "anthropic")]
+        #[cfg(any())] //anthropic
         "anthropic" => native::anthropic(settings),
-        #[cfg(feature = "gemini")]
+        #[cfg(any())] //gemini
         "gemini" => native::gemini(settings),
-        #[cfg(feature = "vertex")]
+        #[cfg(any())] //vertex
         "vertex_ai" => native::vertex(settings),
-        #[cfg(feature = "bedrock")]
+        #[cfg(any())] //bedrock
         "bedrock" => native::bedrock(bedrock(settings)?),
-        #[cfg(feature = "cohere")]
+        #[cfg(any())] //cohere
         "cohere" => native::cohere(settings),
-        #[cfg(feature = "ollama")]
+        #[cfg(any())] //ollama
         "ollama_chat" => crate::ollama::backend(settings),
         name => {
-            let message = format!("`{name}` is no provider with a wire of its own that this program has (model {})", settings.model);
+            let message =
+                format!("`{name}` is no provider with a wire of its own that this program has (model {})", settings.model);
             Err(ErrorKind::Config(message).into())
         }
     }
@@ -68,7 +69,7 @@ fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, m
 }
 
 /// Without LiteLLM's choice of interface before the model: there is one here.
-#[cfg(feature = "bedrock")]
+#[cfg(any())] //bedrock
 fn bedrock(mut settings: Settings) -> Result<Settings> {
     if let Some(model) = settings.model.strip_prefix("converse/") {
         settings.model = model.to_owned();

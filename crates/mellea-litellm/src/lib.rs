@@ -17,6 +17,6 @@ mod template;
 pub use backend::LiteLlm;
 pub use builder::LiteLlmBuilder;
 pub use registry::{
-    Content, Counts, DeclaredIn, Form, Key, Kind, Provider, Reasoning, Registry, ResponseFormat, TokenField, Var, Verified, counts,
-    supported_providers,
+    Content, Counts, DeclaredIn, Form, Key, Kind, Provider, Reasoning, Registry, ResponseFormat, TokenField, Var, Verified,
+    counts, supported_providers,
 };

@@ -28,9 +28,10 @@ pub(crate) fn backend(settings: LiteLlmBuilder, provider: &Provider, shape: Shap
         None => builder.keyless(),
     };
     let fixed = provider.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let from_env = provider.header_env.iter().filter_map(|(name, variable)| {
-        Some((name.clone(), settings.env.get(variable)?.expose().to_owned()))
-    });
+    let from_env = provider
+        .header_env
+        .iter()
+        .filter_map(|(name, variable)| Some((name.clone(), settings.env.get(variable)?.expose().to_owned())));
     for (name, value) in fixed.chain(from_env).chain(shape.headers).chain(settings.headers.iter().cloned()) {
         builder = builder.header(name, value);
     }

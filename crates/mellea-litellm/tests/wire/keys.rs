@@ -115,7 +115,8 @@ async fn settings_of_litellm_in_a_call_are_warned_of_and_not_sent() {
 #[tokio::test]
 async fn a_row_of_ones_own_is_called() {
     let server = server().await;
-    let row = Provider::new("mine", server.url() + "/llm").key_env(["MINE_KEY"]).auth("x-key").header("x-team", "a").drop(["seed"]);
+    let row =
+        Provider::new("mine", server.url() + "/llm").key_env(["MINE_KEY"]).auth("x-key").header("x-team", "a").drop(["seed"]);
     let backend = builder("mine/org/m", &[("MINE_KEY", KEY)]).registry(Registry::builtin().with(row)).build().unwrap();
     assert_eq!(text(&events(&backend, request()).await), r#"{"city":"Rome"}"#);
     let got = &server.requests()[0];
@@ -156,10 +157,13 @@ async fn azure_has_the_version_in_the_query() {
 async fn azures_filter_is_an_error_with_its_code() {
     let server = Server::start().await.unwrap();
     server.handle(|_| {
-        Reply::json(400, &json!({ "error": {
+        Reply::json(
+            400,
+            &json!({ "error": {
             "message": "The response was filtered", "code": "content_filter",
             "innererror": { "code": "ResponsibleAIPolicyViolation", "content_filter_result": { "hate": { "filtered": true } } },
-        } }))
+        } }),
+        )
     });
     let error = builder("azure/d", &[]).base_url(server.url()).build().unwrap().chat(request()).await.unwrap_err();
     assert_eq!((error.status(), error.provider()), (Some(400), Some("azure")));

@@ -1,6 +1,5 @@
 //! Requests of every provider, as a server sees them.
 
-mod conformance;
 mod keys;
 mod proxy;
 mod rows;

@@ -24,12 +24,15 @@ fn answer(request: &Recorded) -> Reply {
         }),
         _ => json!({ "role": "assistant", "content": "{\"city\":\"Rome\"}" }),
     };
-    Reply::json(200, &json!({
-        "id": "r1",
-        "model": "served",
-        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
-        "usage": { "prompt_tokens": 1, "completion_tokens": 2 },
-    }))
+    Reply::json(
+        200,
+        &json!({
+            "id": "r1",
+            "model": "served",
+            "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 1, "completion_tokens": 2 },
+        }),
+    )
 }
 
 /// A request that uses what providers differ in.
