@@ -3,11 +3,24 @@
 //! The constructors are called by the routing; they do no I/O. Each takes [`Settings`] and reads
 //! from the environment only what its own documentation says.
 
+#[cfg(feature = "anthropic")]
+mod anthropic;
+mod backend;
+#[cfg(any(feature = "anthropic", feature = "bedrock"))]
+mod claude;
+mod decode;
+mod options;
+mod schema;
+mod turns;
+
+#[cfg(test)]
+mod testing;
+
 use std::sync::Arc;
 
 use mellea_core::limit::Limiter;
-use mellea_core::{Backend, ModelOptions, Result};
-use mellea_http::{Retry, Secret, Timeouts, reqwest};
+use mellea_core::{Backend, Error, ErrorKind, ModelOptions, Result};
+use mellea_http::{Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
 
 /// What a native backend is made of. The model stands without its prefix.
 #[derive(Clone, Debug, Default)]
@@ -47,4 +60,43 @@ impl Settings {
     pub(crate) fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
         Self { provider: provider.into(), model: model.into(), ..Self::default() }
     }
+}
+
+impl Settings {
+    /// The client of the service at `base_url`, or at the family's own address.
+    fn client(&self, base: &str) -> ClientBuilder {
+        let mut builder = Client::builder(self.provider.as_str(), self.base_url.as_deref().unwrap_or(base))
+            .timeouts(self.timeouts)
+            .retry(self.retry);
+        for (name, value) in &self.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(limiter) = &self.limiter {
+            builder = builder.limiter(limiter.clone());
+        }
+        if let Some(http) = &self.http {
+            builder = builder.http(http.clone());
+        }
+        if self.insecure { builder.insecure() } else { builder }
+    }
+
+    /// An error of what was set.
+    fn config(&self, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Config(message.into())).at(&self.provider, &self.model)
+    }
+
+    /// The key, or an error that says where it was looked for.
+    fn key(&self, variables: &str) -> Result<Secret> {
+        let key = self.api_key.clone().filter(|key| !key.is_empty());
+        key.ok_or_else(|| {
+            self.config(format!("there is no key for {}", self.provider))
+                .with_hint(format!("give one with `api_key`, or set {variables}"))
+        })
+    }
+}
+
+/// Claude, by Anthropic's Messages API. It needs a key.
+#[cfg(feature = "anthropic")]
+pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
+    anthropic::backend(settings)
 }
