@@ -19,7 +19,7 @@ pub(crate) fn backend(
 ) -> Result<Arc<dyn Backend>> {
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
-        #[cfg(any())] //anthropic
+        #[cfg(feature = "anthropic")]
         "anthropic" => native::anthropic(settings),
         #[cfg(any())] //gemini
         "gemini" => native::gemini(settings),
