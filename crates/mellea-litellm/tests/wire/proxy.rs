@@ -37,7 +37,7 @@ async fn streams_come_through() {
         r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
         r#"data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
         "data: [DONE]",
-    ]));
+    ].map(|event| format!("{event}\n\n"))));
     let backend = LiteLlm::builder().model("litellm_proxy/a").base_url(server.url()).option(ModelOption::Stream, true);
     let mut call = request();
     call.options.stream = true;
