@@ -6,3 +6,4 @@ mod options;
 mod proxy;
 mod rows;
 mod support;
+mod tokens;
