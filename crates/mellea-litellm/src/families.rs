@@ -19,13 +19,17 @@ pub(crate) fn backend(
 ) -> Result<Arc<dyn Backend>> {
     #[cfg(feature = "ollama")]
     if provider.name == "ollama_chat" {
-        return ollama(builder, provider, model);
+        return crate::siblings::ollama(builder, provider, model);
+    }
+    #[cfg(feature = "watsonx")]
+    if provider.name == "watsonx" {
+        return crate::siblings::watsonx(builder, provider, model);
     }
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
         #[cfg(feature = "anthropic")]
         "anthropic" => native::anthropic(settings),
-        #[cfg(any())] //gemini
+        #[cfg(feature = "gemini")]
         "gemini" => native::gemini(settings),
         #[cfg(any())] //vertex
         "vertex_ai" => native::vertex(settings),
@@ -80,26 +84,4 @@ fn bedrock(mut settings: Settings) -> Result<Settings> {
         return Err(ErrorKind::Config(message.to_owned()).into());
     }
     Ok(settings)
-}
-
-/// Ollama, by the crate that speaks its own language; what is not set here it reads itself from
-/// `OLLAMA_HOST` and `OLLAMA_API_KEY`.
-#[cfg(feature = "ollama")]
-fn ollama(builder: LiteLlmBuilder, provider: &Provider, model: &str) -> Result<Arc<dyn Backend>> {
-    let env = |names: &[String]| builder.env.first(names).map(|(_, value)| value);
-    let host = builder.base_url.clone().or_else(|| Some(env(&provider.base_env)?.expose().to_owned()));
-    let host = host.or_else(|| Some(builder.env.get("OLLAMA_HOST")?.expose().to_owned()));
-    let key = builder.credential.as_ref().map(|given| given.secret().clone()).or_else(|| env(&provider.key_env));
-    let mut ollama = mellea_ollama::Ollama::builder().model(model).options(&builder.options);
-    ollama = host.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::host);
-    ollama = key.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::api_key);
-    ollama = builder.headers.into_iter().fold(ollama, |ollama, (name, value)| ollama.header(name, value));
-    ollama = builder.timeouts.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::timeouts);
-    ollama = builder.retry.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::retry);
-    ollama = builder.limiter.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::limiter);
-    ollama = builder.http.into_iter().fold(ollama, mellea_ollama::OllamaBuilder::http);
-    if builder.insecure {
-        ollama = ollama.insecure();
-    }
-    Ok(Arc::new(ollama.build()?))
 }

@@ -13,6 +13,8 @@ mod native;
 mod openai;
 mod registry;
 mod route;
+#[cfg(any(feature = "ollama", feature = "watsonx"))]
+mod siblings;
 mod template;
 
 pub use backend::LiteLlm;
