@@ -1,9 +1,8 @@
 //! A LiteLLM proxy as a provider.
 
-use mellea_core::{Backend, Event, ModelOption};
+use mellea_core::{Event, ModelOption};
 use mellea_http::testing::{Reply, Server};
 use mellea_litellm::LiteLlm;
-use serde_json::json;
 
 use crate::support::{KEY, events, request, server};
 
