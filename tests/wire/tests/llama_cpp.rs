@@ -1,4 +1,6 @@
 //! The OpenAI-compatible backend against llama.cpp's own server, which answers with the model pico.
+//!
+//! One test at a time (`--test-threads=1`): some look at what the server is doing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +22,24 @@ const ASK: &str = "Extract the user's name and age from the text.\n\ntext = \"Bo
 
 const RECORD: &str = r#"{"name":"Bob Stone","age":45}"#;
 
+const KEY: &str = "sk-that-nobody-may-see";
+
 const MAIL: &str = "Write an email to Alice inviting them to the launch.";
 
 fn url() -> String {
-    std::env::var("MELLEA_LLAMA_CPP_URL").expect("MELLEA_LLAMA_CPP_URL; `cargo xtask integration llama-cpp` starts a server and sets it")
+    std::env::var("MELLEA_LLAMA_CPP_URL")
+        .expect("MELLEA_LLAMA_CPP_URL; `cargo xtask integration llama-cpp` starts a server and sets it")
 }
 
+/// The server asks for no key; one is given to see that it is nowhere shown.
 fn backend() -> OpenAi {
-    OpenAi::builder().dialect(Dialect::LLAMA_CPP).base_url(url()).model("pico").build().unwrap()
+    OpenAi::builder().dialect(Dialect::LLAMA_CPP).base_url(url()).api_key(KEY).model("pico").build().unwrap()
 }
 
 fn greedy() -> RequestOptions {
-    RequestOptions { temperature: Some(0.0), max_new_tokens: Some(120), ..RequestOptions::default() }
+    let mut options = RequestOptions::default();
+    (options.temperature, options.max_new_tokens) = (Some(0.0), Some(120));
+    options
 }
 
 fn ask(text: &str) -> ChatRequest {
@@ -68,6 +76,7 @@ fn finish(events: &[Event]) -> Option<&FinishReason> {
 /// The rules of the trait, on a real server.
 async fn fixture() -> Fixture {
     Fixture::new(backend())
+        .secret(KEY)
         .prompt(MAIL)
         .long_prompt(MAIL)
         .tool("What time is it in Lima?", time())
@@ -219,7 +228,8 @@ async fn a_prompt_longer_than_the_window_is_a_typed_error() {
 
 #[tokio::test]
 async fn texts_are_continued_in_order() {
-    let options = RequestOptions { max_new_tokens: Some(8), ..greedy() };
+    let mut options = greedy();
+    options.max_new_tokens = Some(8);
     let requests = |prompts: &[&str]| prompts.iter().map(|p| RawRequest::new(*p).options(options.clone())).collect::<Vec<_>>();
     let prompts = ["{\"name\":", "Write an email to Bob", "What is 2 + 3?"];
     let backend = backend();
@@ -288,7 +298,11 @@ async fn a_dropped_answer_is_given_up_by_the_server() {
 #[tokio::test]
 async fn what_the_server_cannot_do_is_said() {
     let request = ask(ASK).format(Format::Regex("[a-z]+".into()));
-    assert!(backend().unsupported(&request).iter().any(|w| matches!(w, Warning::Unconstrained { .. })), "{:?}", backend().unsupported(&request));
+    assert!(
+        backend().unsupported(&request).iter().any(|w| matches!(w, Warning::Unconstrained { .. })),
+        "{:?}",
+        backend().unsupported(&request)
+    );
 }
 
 #[tokio::test]
