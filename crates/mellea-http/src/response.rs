@@ -221,11 +221,11 @@ impl<F: Framer> Frames<F> {
     /// [`ErrorKind::MalformedResponse`] with the path of what does not fit, or
     /// [`ErrorKind::StreamInterrupted`].
     pub fn json<'de, T: serde::Deserialize<'de>>(&self, text: &'de str) -> Result<T> {
-        serde_json::from_str(text).map_err(|plain| self.explain(text, plain))
+        serde_json::from_str(text).map_err(|plain| self.explain(text, &plain))
     }
 
     /// The slow way is for errors only: following the path costs.
-    fn explain(&self, text: &str, plain: serde_json::Error) -> Error {
+    fn explain(&self, text: &str, plain: &serde_json::Error) -> Error {
         if self.ended && plain.is_eof() {
             return self.response.place.interrupted();
         }
