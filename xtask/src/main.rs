@@ -4,6 +4,7 @@
 
 mod cargo;
 mod features;
+mod integration;
 mod run;
 mod steps;
 mod tidy;
@@ -32,6 +33,7 @@ The parts of it:
   tidy                  the rules on the tree itself: file sizes, first lines, dependency direction, crate counts
 On demand:
   fixtures --dir <dir>  the parity suite on reference data; fails if the directory is missing
+  integration <suite>   suites beside a real server, or against live services; alone it lists them
   bench [arguments]     the benchmarks; arguments go to them, such as a name to filter by
   pico-eval [arguments] the figures of the demonstration model, in a release build
   help                  this page
@@ -41,7 +43,7 @@ All tasks build the same things with the same features, so what one has compiled
 /// A task's work.
 type Task = fn(&Workspace, &[String], &mut Steps);
 
-const TASKS: [(&str, Task); 9] = [
+const TASKS: [(&str, Task); 10] = [
     ("ci", ci),
     ("check", |workspace, _, steps| check(workspace, steps)),
     ("features", |workspace, _, steps| steps.run("features", || features::check(workspace))),
@@ -49,12 +51,13 @@ const TASKS: [(&str, Task); 9] = [
     ("test", |workspace, _, steps| test(workspace, steps)),
     ("tidy", |workspace, _, steps| steps.run("tidy", || tidy::check(workspace))),
     ("fixtures", |workspace, arguments, steps| steps.run("fixtures", || run::fixtures(workspace, arguments))),
+    ("integration", integration::run),
     ("bench", |workspace, arguments, steps| steps.run("bench", || run::bench(workspace, arguments))),
     ("pico-eval", |workspace, arguments, steps| steps.run("pico-eval", || run::pico_eval(workspace, arguments))),
 ];
 
 /// What tasks take arguments; for the others one is a mistake.
-const WITH_ARGUMENTS: [&str; 3] = ["fixtures", "bench", "pico-eval"];
+const WITH_ARGUMENTS: [&str; 4] = ["fixtures", "integration", "bench", "pico-eval"];
 
 /// The cheap steps first, then those that only check, then those that compile to the end. Checks share
 /// their artefacts with each other, and tests with examples.

@@ -85,8 +85,10 @@ fn openai_error(code: &str, message: &str) -> Value {
 }
 
 fn chat_pieces(texts: &[Value; 3], finish: &str) -> Vec<Vec<u8>> {
-    let delta = |delta: Value, finish: Value| json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let delta = |delta: Value, finish: Value| {
+        json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
     let mut all = sse(&[
         delta(json!({"role": "assistant", "content": ""}), Value::Null),
         delta(json!({"content": texts[0]}), Value::Null),
@@ -134,7 +136,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Every kind of wire that the remote backends speak.
-pub const PEERS: [Peer; 8] = [
+pub const PEERS: [Peer; 4] = [
     Peer {
         name: "ollama",
         finish: "stop",
@@ -176,31 +178,6 @@ pub const PEERS: [Peer; 8] = [
         error_piece: || sse(&[openai_error("server_error", "it broke")]).concat(),
     },
     Peer {
-        name: "responses",
-        finish: "completed",
-        piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| {
-            let backend = OpenAi::builder().model("m").base_url(url).api_key(CANARY).timeouts(timeouts).retry(retry).responses();
-            Arc::new(backend.build().unwrap())
-        },
-        always_streams: false,
-        stream_type: "text/event-stream",
-        pieces: |texts, finish| {
-            let delta = |text: &Value| json!({"type": "response.output_text.delta", "item_id": "i", "output_index": 0, "content_index": 0, "delta": text});
-            named(&[
-                json!({"type": "response.created", "response": {"id": "r1", "model": "m", "status": "in_progress", "output": []}}),
-                delta(&texts[0]),
-                delta(&texts[1]),
-                delta(&texts[2]),
-                json!({"type": "response.completed", "response": responses_whole(&json!("Hello world"), finish)}),
-            ])
-        },
-        terminator: 1,
-        whole: responses_whole,
-        error: openai_error,
-        error_piece: || named(&[json!({"type": "error", "code": "server_error", "message": "it broke", "param": null})]).concat(),
-    },
-    Peer {
         name: "anthropic",
         finish: "end_turn",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
@@ -208,7 +185,8 @@ pub const PEERS: [Peer; 8] = [
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
-            let delta = |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
+            let delta =
+                |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
             named(&[
                 json!({"type": "message_start", "message": {"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [],
                     "stop_reason": null, "usage": {"input_tokens": 5, "output_tokens": 1}}}),
@@ -220,82 +198,12 @@ pub const PEERS: [Peer; 8] = [
             ])
         },
         terminator: 2,
-        whole: |text, finish| json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
-            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}}),
+        whole: |text, finish| {
+            json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
+            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}})
+        },
         error: |code, message| json!({"type": "error", "error": {"type": code, "message": message}}),
         error_piece: || named(&[json!({"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}})]).concat(),
-    },
-    Peer {
-        name: "gemini",
-        finish: "STOP",
-        piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| lite("gemini/m", url, timeouts, retry),
-        always_streams: false,
-        stream_type: "text/event-stream",
-        pieces: |texts, finish| {
-            let piece = |text: &Value| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}], "modelVersion": "m"});
-            sse(&[
-                piece(&json!("")),
-                piece(&texts[0]),
-                piece(&texts[1]),
-                piece(&texts[2]),
-                json!({"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": finish, "index": 0}],
-                    "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"}),
-            ])
-        },
-        terminator: 1,
-        whole: |text, finish| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
-            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"}),
-        error: |code, message| json!({"error": {"code": 0, "message": message, "status": code}}),
-        error_piece: || sse(&[json!({"error": {"code": 500, "message": "it broke", "status": "INTERNAL"}})]).concat(),
-    },
-    Peer {
-        name: "bedrock",
-        finish: "end_turn",
-        piece: |text| amazon("event", "contentBlockDelta", text),
-        make: |url, timeouts, retry| lite("bedrock/m", url, timeouts, retry),
-        always_streams: false,
-        stream_type: "application/vnd.amazon.eventstream",
-        pieces: |texts, finish| {
-            let delta = |text: &Value| amazon("event", "contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"text": text}}).to_string());
-            vec![
-                amazon("event", "messageStart", &json!({"role": "assistant"}).to_string()),
-                delta(&texts[0]),
-                delta(&texts[1]),
-                delta(&texts[2]),
-                amazon("event", "contentBlockStop", &json!({"contentBlockIndex": 0}).to_string()),
-                amazon("event", "messageStop", &json!({"stopReason": finish}).to_string()),
-                amazon("event", "metadata", &json!({"usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}, "metrics": {"latencyMs": 1}}).to_string()),
-            ]
-        },
-        terminator: 2,
-        whole: |text, finish| json!({"output": {"message": {"role": "assistant", "content": [{"text": text}]}}, "stopReason": finish,
-            "usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}, "metrics": {"latencyMs": 1}}),
-        error: |code, message| json!({"__type": code, "message": message}),
-        error_piece: || amazon("exception", "internalServerException", "{\"message\": \"it broke\"}"),
-    },
-    Peer {
-        name: "cohere",
-        finish: "COMPLETE",
-        piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| lite("cohere/m", url, timeouts, retry),
-        always_streams: false,
-        stream_type: "text/event-stream",
-        pieces: |texts, finish| {
-            let delta = |text: &Value| json!({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": text}}}});
-            named(&[
-                json!({"type": "message-start", "id": "h1", "delta": {"message": {"role": "assistant", "content": [], "tool_calls": []}}}),
-                delta(&texts[0]),
-                delta(&texts[1]),
-                delta(&texts[2]),
-                json!({"type": "message-end", "delta": {"finish_reason": finish, "usage": {"tokens": {"input_tokens": 5, "output_tokens": 2}}}}),
-            ])
-        },
-        terminator: 1,
-        whole: |text, finish| json!({"id": "h1", "finish_reason": finish, "message": {"role": "assistant", "content": [{"type": "text", "text": text}]},
-            "usage": {"tokens": {"input_tokens": 5, "output_tokens": 2}}}),
-        error: |_, message| json!({"id": "e1", "message": message}),
-        error_piece: || named(&[json!({"type": "error", "message": "it broke"})]).concat(),
     },
     Peer {
         name: "watsonx",
@@ -321,10 +229,15 @@ pub const PEERS: [Peer; 8] = [
             events.iter().enumerate().map(block).collect()
         },
         terminator: 2,
-        whole: |text, finish| json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}),
+        whole: |text, finish| {
+            json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
+        },
         error: |code, message| json!({"errors": [{"code": code, "message": message}], "trace": "t1", "status_code": 0}),
-        error_piece: || b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n".to_vec(),
+        error_piece: || {
+            b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n"
+                .to_vec()
+        },
     },
 ];
 

@@ -108,7 +108,8 @@ impl Ends {
 async fn calls(peer: Peer, number: usize) -> Ends {
     let server = server(peer, false, None).await;
     let (m, ends) = (session(&peer, &server), Ends::default());
-    let all = futures_util::stream::iter(0..number).map(|_| async { ends.count(m.chat("Say hello.").await.map(|text| text.to_string())) });
+    let all = futures_util::stream::iter(0..number)
+        .map(|_| async { ends.count(m.chat("Say hello.").await.map(|answer| answer.output().text.clone())) });
     all.buffer_unordered(64).for_each(|()| async {}).await;
     ends
 }
@@ -123,7 +124,7 @@ async fn streams(peer: Peer, number: usize) -> Ends {
             let (m, ends) = (m.clone(), Arc::clone(&ends));
             tokio::spawn(async move {
                 let text = match m.chat("Say hello.").stream().await {
-                    Ok(stream) => stream.finish().await.map(|output| output.to_string()),
+                    Ok(stream) => stream.finish().await.map(|answer| answer.output().text.clone()),
                     Err(error) => Err(error),
                 };
                 ends.count(text);
@@ -131,7 +132,11 @@ async fn streams(peer: Peer, number: usize) -> Ends {
         })
         .collect();
     // Nineteen in twenty wait at the gate.
-    assert!(server.wait_until(|s| s.max_in_flight() >= number * 9 / 10, Duration::from_secs(60)).await, "{}", server.max_in_flight());
+    assert!(
+        server.wait_until(|s| s.max_in_flight() >= number * 9 / 10, Duration::from_secs(60)).await,
+        "{}",
+        server.max_in_flight()
+    );
     gate.open();
     for task in all {
         task.await.unwrap();
@@ -171,7 +176,12 @@ async fn nothing_is_lost_and_nothing_is_left_over() {
     run(CALLS / 2, STREAMS).await;
     let after = (settled(files_before).await, memory());
     let growth = after.1.saturating_sub(warm.1);
-    println!("memory: {} KiB after the warm-up, {} KiB more at the end; files: {files_before}, then {}", warm.1 >> 10, growth >> 10, after.0);
+    println!(
+        "memory: {} KiB after the warm-up, {} KiB more at the end; files: {files_before}, then {}",
+        warm.1 >> 10,
+        growth >> 10,
+        after.0
+    );
     assert!(growth < GROWTH, "memory grew by {growth} bytes");
     assert!(after.0 <= files_before, "{} files were left open", after.0 - files_before);
 }

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use super::several::{answer_of, common, completion_of, place};
 use super::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::limit;
 use crate::options::{ModelOption, ModelOptions};
 use crate::output::{ModelOutput, Warning};
 
@@ -80,7 +81,7 @@ impl Fallback {
     }
 
     /// Gives each backend but the last this much time for the first piece of its answer to a chat;
-    /// no limit otherwise.
+    /// no limit otherwise. The time in the queue of a [`Limiter`](crate::Limiter) does not count.
     #[must_use]
     pub fn begin_within(mut self, time: Duration) -> Self {
         self.begin_within = Some(time);
@@ -163,7 +164,7 @@ fn last_of(mut failed: Vec<Error>) -> Error {
 }
 
 /// Starts an answer and reads it up to its first content, which is the last of the events.
-async fn begin(backend: &dyn Backend, request: ChatRequest, limit: Option<Duration>) -> Result<(Vec<Event>, EventStream)> {
+async fn begin(backend: &dyn Backend, request: ChatRequest, within: Option<Duration>) -> Result<(Vec<Event>, EventStream)> {
     let begun = async {
         let mut events = backend.chat(request).await?;
         let mut before = Vec::new();
@@ -181,11 +182,11 @@ async fn begin(backend: &dyn Backend, request: ChatRequest, limit: Option<Durati
         }
         Ok((before, events))
     };
-    match limit {
+    match within {
         None => begun.await,
-        Some(limit) => tokio::time::timeout(limit, begun)
+        Some(limit) => limit::timeout(limit, begun)
             .await
-            .unwrap_or_else(|_| Err(ErrorKind::Timeout { phase: TimeoutPhase::FirstToken, limit }.into())),
+            .unwrap_or_else(|| Err(ErrorKind::Timeout { phase: TimeoutPhase::FirstToken, limit }.into())),
     }
 }
 

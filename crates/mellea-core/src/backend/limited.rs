@@ -23,6 +23,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// soon as there are permits for all of it, and is split only if it has more prompts than may run at
 /// once.
 ///
+/// The time that a call waits for its permit does not count towards
+/// [`ModelOption::StreamTimeout`].
+///
 /// When an answer says how long to wait (`Retry-After`), no call begins before that time has passed,
 /// or a minute if it asks for more. The call that was refused still fails.
 ///
@@ -114,6 +117,7 @@ mod tests {
     use crate::error::{ErrorKind, ProviderError};
     use crate::message::Message;
     use crate::output::FinishReason;
+    use crate::session::Session;
     use crate::testing::{Reply, ScriptedBackend};
 
     fn request() -> ChatRequest {
@@ -194,6 +198,21 @@ mod tests {
         assert_eq!(events.count().await, 2);
         backend.chat(request()).await.unwrap();
         assert_eq!(start.elapsed().as_secs(), 14, "after an error in a stream");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_permit_is_not_the_services_silence() {
+        let reply = Reply::text("x").latency(Duration::from_secs(200));
+        let backend = ScriptedBackend::empty().answer_with(move |_| Some(reply.clone()));
+        let m = Session::new(backend.limited(Limiter::new().concurrency(1).unwrap()));
+        let start = Instant::now();
+        // Five minutes may a service be silent; the last of ten calls waits for half an hour.
+        let answers = join_all((0..10).map(|_| m.clone().instruct("Hello").into_future())).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(start.elapsed().as_secs(), 2000);
+        let slow = ScriptedBackend::new([Reply::text("x").latency(Duration::from_secs(301))]).limited(Limiter::new());
+        let error = Session::new(slow).chat("Hello").await.unwrap_err();
+        assert!(error.is_timeout(), "{error}");
     }
 
     /// Counts the prompts of each batch.

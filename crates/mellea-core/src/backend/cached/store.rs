@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::CacheStats;
 use super::flight::Flight;
 use crate::backend::Event;
-use crate::output::{FinishReason, ModelOutput};
+use crate::output::{FinishReason, ModelOutput, TokenLogprob};
 
 /// About what the bookkeeping of an entry, an answer or an event takes.
 const OVERHEAD: usize = 128;
@@ -189,10 +189,15 @@ pub(super) fn weight(event: &Event) -> usize {
             Event::ToolCall(call) => call.id.len() + call.name.len() + json(&call.arguments),
             Event::Warning(warning) => warning.to_string().len(),
             Event::Logits(rows) => rows.iter().map(|row| row.len().saturating_mul(4)).sum(),
-            Event::Raw(value) => json(value),
+            Event::Logprobs(tokens) => tokens.iter().map(token_weight).sum(),
+            Event::Raw(value) | Event::Replay(value) => json(value),
             Event::Finish(FinishReason::Other(text)) => text.len(),
             Event::Usage(_) | Event::Finish(_) => 0,
         }
+}
+
+fn token_weight(token: &TokenLogprob) -> usize {
+    size_of::<TokenLogprob>() + token.token.len() + token.top.iter().map(|(text, _)| text.len() + 32).sum::<usize>()
 }
 
 /// Whether an answer that ended so is worth keeping.

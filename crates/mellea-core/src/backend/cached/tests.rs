@@ -13,7 +13,7 @@ use crate::content::Image;
 use crate::error::ErrorKind;
 use crate::message::Message;
 use crate::options::{RequestOptions, Thinking, ToolChoice};
-use crate::output::FinishReason;
+use crate::output::{FinishReason, TokenLogprob};
 use crate::schema::Schema;
 use crate::session::Session;
 use crate::testing::{Reply, ScriptedBackend};
@@ -53,6 +53,8 @@ async fn the_same_request_gets_the_same_answer_in_one_piece() {
         .chunks(2)
         .event_before_finish(Event::ToolCall(call.clone()))
         .event_before_finish(Event::ResponseId("r-1".into()))
+        .event_before_finish(Event::Logprobs(vec![TokenLogprob::new("some", -0.5)]))
+        .event_before_finish(Event::Replay(json!({"a": 1})))
         .usage(Usage::new(7, 3))
         .finish(FinishReason::ToolCalls);
     let backend = ScriptedBackend::new([reply]).cached(some(8));
@@ -72,6 +74,8 @@ async fn the_same_request_gets_the_same_answer_in_one_piece() {
             Event::Usage(Usage { completion_tokens: Some(3), ..Usage::default() }),
             Event::ToolCall(call),
             Event::ResponseId("r-1".into()),
+            Event::Logprobs(vec![TokenLogprob::new("some", -0.5)]),
+            Event::Replay(json!({"a": 1})),
             Event::Usage(usage),
             Event::Finish(FinishReason::ToolCalls),
         ]
@@ -103,7 +107,7 @@ async fn everything_in_a_request_counts_but_how_it_is_streamed() {
     };
     let backend = counting().cached(some(1000));
     let first = events(&backend, base()).await.unwrap();
-    let changes: [Change; 21] = [
+    let changes: [Change; 22] = [
         ("text", |r| r.messages = vec![Message::user("Hello!")]),
         ("role", |r| r.messages = vec![Message::system("Hello")]),
         ("messages", |r| r.messages.insert(0, Message::system("Be kind."))),
@@ -114,6 +118,7 @@ async fn everything_in_a_request_counts_but_how_it_is_streamed() {
         ("document", |r| r.messages = vec![Message::user("Hello").document("text")]),
         ("thinking of a message", |r| r.messages[0].thinking = Some("hm".into())),
         ("tool calls", |r| r.messages[0].tool_calls = vec![ToolCall::with_id("1", "add", json!({}))]),
+        ("replay of a message", |r| r.messages[0].replay = Some(Arc::new(json!({"signature": "x"})))),
         ("tools", |r| r.tools = vec![ToolSpec::without_parameters("now", "Tells the time.")]),
         ("format", |r| r.format = Some(Format::Regex("a+".into()))),
         ("schema", |r| r.format = Some(Format::JsonSchema(Schema::from_value(json!({"type": "string"})).unwrap()))),
@@ -146,7 +151,7 @@ async fn everything_in_a_request_counts_but_how_it_is_streamed() {
         let mut request = base();
         change(&mut request);
         events(&backend, request).await.unwrap();
-        assert_eq!(backend.stats().misses, 22, "{what}");
+        assert_eq!(backend.stats().misses, 23, "{what}");
     }
     // A new option must be thought of: it is in the key as soon as it is in the JSON.
     let options = RequestOptions { stream: true, logits: true, raw_logits: true, ..RequestOptions::default() };

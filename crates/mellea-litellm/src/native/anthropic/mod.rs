@@ -1,0 +1,107 @@
+//! Claude by Anthropic's Messages API, and in the form that Vertex AI takes.
+//!
+//! Facts: types of `anthropic` 2.12.0 (PyPI), checked against Anthropic's and Google's documentation.
+
+mod request;
+mod stream;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use mellea_core::{Backend, Capabilities, ChatRequest, Error, ErrorKind, ModelOption, Result};
+use mellea_http::auth::KeyHeader;
+use mellea_http::{Client, Request, SseFramer};
+use serde_json::{Map, Value};
+
+use super::Settings;
+use super::backend::{Native, Plan, Wire};
+use super::claude;
+
+pub(super) use stream::MessageDecoder;
+
+/// The version of the interface.
+const VERSION: &str = "2023-06-01";
+
+/// The version in the body of Vertex AI.
+#[cfg(feature = "vertex")]
+pub(super) const VERTEX_VERSION: &str = "vertex-2023-10-16";
+
+/// The most tokens of an answer unless [`ModelOption::MaxNewTokens`] says otherwise; the interface
+/// wants a number. A budget for thinking comes on top.
+pub(super) const MAX_TOKENS: u64 = 4096;
+
+/// Makes a backend. The address may come with or without `/v1`.
+pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
+    let key = settings.key("ANTHROPIC_API_KEY")?;
+    let version = settings.api_version.clone().unwrap_or_else(|| VERSION.to_owned());
+    let builder = settings.client("https://api.anthropic.com/v1").default_path("v1");
+    let client = builder.header("anthropic-version", version).auth(KeyHeader::new("x-api-key", key)?).build()?;
+    let wire = Messages { provider: settings.provider.clone(), model: settings.model.clone(), host: Host::Anthropic };
+    Ok(Native::new(wire, client, settings))
+}
+
+/// Who serves the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    Anthropic,
+    /// The model stands in the address, and the version in the body.
+    #[cfg(feature = "vertex")]
+    Vertex,
+}
+
+/// The Messages wire.
+#[derive(Clone, Debug)]
+pub(super) struct Messages {
+    pub(super) provider: String,
+    pub(super) model: String,
+    pub(super) host: Host,
+}
+
+impl Wire for Messages {
+    type Framer = SseFramer;
+    type Decoder = MessageDecoder;
+
+    fn capabilities(&self) -> Capabilities {
+        let mut can = Capabilities::default();
+        can.json_schema = claude::facts(&self.model).schemas;
+        (can.tools, can.images) = (true, true);
+        can
+    }
+
+    fn synonyms(&self) -> &'static [(&'static str, ModelOption)] {
+        &[
+            ("max_tokens", ModelOption::MaxNewTokens),
+            ("max_completion_tokens", ModelOption::MaxNewTokens),
+            ("stop_sequences", ModelOption::StopSequences),
+            ("stop", ModelOption::StopSequences),
+            ("system", ModelOption::SystemPrompt),
+            ("reasoning_effort", ModelOption::Thinking),
+        ]
+    }
+
+    fn plan(&self, request: &ChatRequest, extra: Map<String, Value>) -> Result<Plan> {
+        request::plan(self, request, extra)
+    }
+
+    fn fill(&self, request: &ChatRequest, plan: &mut Plan) -> Result<()> {
+        request::fill(self, request, plan)
+    }
+
+    fn call(&self, client: &Client, _stream: bool) -> Request {
+        client.post("messages")
+    }
+
+    fn decoder(&self, plan: &Plan) -> MessageDecoder {
+        MessageDecoder::new(plan.emulate)
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::ModelNotFound(_) => error.with_hint("https://api.anthropic.com/v1/models lists the models of a key"),
+            _ => error,
+        }
+    }
+}

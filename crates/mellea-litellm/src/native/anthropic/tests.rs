@@ -1,0 +1,481 @@
+//! The Messages wire: requests as they are sent, recorded answers, a simulated service.
+
+use insta::assert_json_snapshot;
+use mellea_core::testing::conformance::Fixture;
+use mellea_core::{
+    Content, ErrorKind, FinishReason, Image, ModelOption, RequestOptions, ToolCall, Usage, Warning, backend_conformance,
+};
+use mellea_http::testing::{Recorded, Reply, Server, Step};
+use proptest::prelude::*;
+
+use super::super::testing::*;
+use super::*;
+
+fn wire(model: &str) -> Messages {
+    Messages { provider: "anthropic".to_owned(), model: model.to_owned(), host: Host::Anthropic }
+}
+
+fn old() -> Messages {
+    wire("claude-3-5-haiku-20241022")
+}
+
+fn new() -> Messages {
+    wire("claude-opus-4-7")
+}
+
+/// The conversation of a tool loop, with documents for the cache.
+fn conversation() -> ChatRequest {
+    let calls = vec![
+        ToolCall::with_id("toolu_01", "weather", serde_json::json!({"city": "Paris"})),
+        ToolCall::with_id("toolu_02", "weather", serde_json::json!({"city": "Rome"})),
+    ];
+    let mut asks = mellea_core::Message::assistant("I look it up.");
+    asks.tool_calls = calls.clone();
+    ChatRequest::new(vec![
+        mellea_core::Message::system("Be brief."),
+        mellea_core::Message::system(Content::cached("A long handbook.")),
+        mellea_core::Message::user("Weather?")
+            .content(Image::from_base64(PIXEL).unwrap())
+            .content(Image::from_url("https://example.org/a.png").unwrap()),
+        asks,
+        mellea_core::Message::tool(&calls[0], "sunny"),
+        mellea_core::Message::tool(&calls[1], ""),
+        mellea_core::Message::user("And now?"),
+    ])
+    .tools(vec![weather()])
+}
+
+#[test]
+fn the_least_request() {
+    assert_json_snapshot!(body(&old(), &ask("hi")).0);
+}
+
+#[test]
+fn a_tool_loop() {
+    assert_json_snapshot!(body(&old(), &conversation()).0);
+}
+
+#[test]
+fn all_options() {
+    let mut request = conversation();
+    request.options.temperature = Some(0.5);
+    request.options.max_new_tokens = Some(3000);
+    request.options.stop_sequences = vec!["END".into(), "\n".into()];
+    request.options.stream = true;
+    request.options.seed = Some(1);
+    request.options.tool_choice = Some(mellea_core::ToolChoice::Tool("weather".into()));
+    request.options.extra = serde_json::json!({
+        "top_p": 0.9, "user": "u1", "parallel_tool_calls": false, "betas": ["a-1", "b-2"], "service_tier": "auto",
+    })
+    .as_object()
+    .unwrap()
+    .clone();
+    let (mut body, warnings) = body(&old(), &request);
+    body.as_object_mut().unwrap().retain(|name, _| name != "messages" && name != "system");
+    assert_json_snapshot!(body);
+    assert_eq!(
+        warnings,
+        [
+            "anthropic does not stop at white space alone; such stop sequences were left out",
+            "anthropic has no option `seed`; it was left out"
+        ]
+    );
+}
+
+#[test]
+fn structured_output_by_each_means() {
+    let (native, warnings) = body(&new(), &json_format("Who?", person()));
+    assert_json_snapshot!(native["output_config"]);
+    assert_eq!(warnings, ["the schema was not enforced while generating: anthropic does not enforce `maximum`, `minimum`"]);
+    let (tool, warnings) = body(&old(), &json_format("Who?", person()));
+    assert_json_snapshot!(serde_json::json!({"tools": tool["tools"], "tool_choice": tool["tool_choice"]}));
+    assert!(warnings[0].contains("json_tool_call"), "{warnings:?}");
+    assert!(!old().capabilities().json_schema && new().capabilities().json_schema);
+    // Real tools stay callable.
+    let (both, _) = body(&old(), &json_format("Who?", person()).tools(vec![weather()]));
+    assert_eq!((both["tools"].as_array().unwrap().len(), &both["tool_choice"]["type"]), (2, &"any".into()));
+}
+
+#[test]
+fn thinking_in_each_generation() {
+    let of = |wire: &Messages, change: fn(&mut RequestOptions)| {
+        let (body, warnings) = body(wire, &with_options("hi", change));
+        (body["thinking"].clone(), body["output_config"].clone(), body["max_tokens"].clone(), warnings.len())
+    };
+    use mellea_core::Thinking;
+    use serde_json::{Value::Null, json};
+    let adaptive = json!({"type": "adaptive", "display": "summarized"});
+    let budget = |tokens: u64| json!({"type": "enabled", "budget_tokens": tokens});
+    for (wire, change, expected) in [
+        (old(), (|o| o.thinking = Some(Thinking::Low)) as fn(&mut RequestOptions), (budget(1024), Null, json!(5120), 0)),
+        (old(), |o| o.thinking = Some(Thinking::High), (budget(4096), Null, json!(8192), 0)),
+        (old(), |o| (o.thinking, o.max_new_tokens) = (Some(Thinking::On), Some(1500)), (budget(1499), Null, json!(1500), 0)),
+        (old(), |o| (o.thinking, o.max_new_tokens) = (Some(Thinking::On), Some(100)), (Null, Null, json!(100), 1)),
+        (old(), |o| (o.thinking, o.temperature) = (Some(Thinking::On), Some(0.5)), (budget(2048), Null, json!(6144), 1)),
+        (old(), |o| o.thinking = Some(Thinking::Off), (json!({"type": "disabled"}), Null, json!(4096), 0)),
+        (new(), |o| o.thinking = Some(Thinking::On), (adaptive.clone(), Null, json!(8192), 0)),
+        (new(), |o| o.thinking = Some(Thinking::High), (adaptive, json!({"effort": "high"}), json!(8192), 0)),
+        (new(), |o| o.temperature = Some(0.0), (Null, Null, json!(4096), 1)),
+        (new(), |o| o.temperature = Some(1.0), (Null, Null, json!(4096), 0)),
+    ] {
+        assert_eq!(of(&wire, change), expected);
+    }
+    let (body, warnings) = body(&old(), &with_options("hi", |o| o.temperature = Some(1.7)));
+    assert_eq!((&body["temperature"], warnings.len()), (&json!(1.0), 1));
+}
+
+#[test]
+fn signatures_come_back_as_they_were() {
+    let (events, _) = decode(&new(), false, &[&corpus("anthropic/tools.sse")]);
+    let replay =
+        events.iter().find_map(|event| if let mellea_core::Event::Replay(value) = event { Some(value.clone()) } else { None });
+    let mut request = conversation();
+    request.messages[3].replay = replay;
+    let (sent, _) = body(&new(), &request);
+    assert_json_snapshot!(sent["messages"][1]["content"]);
+    // A turn that was changed keeps the thoughts and takes the new calls.
+    request.messages[3].tool_calls.pop();
+    let (sent, _) = body(&new(), &request);
+    let kinds: Vec<_> =
+        sent["messages"][1]["content"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds, ["thinking", "redacted_thinking", "text", "tool_use"]);
+}
+
+#[test]
+fn marks_for_the_cache_are_at_most_four() {
+    let mut request = ask("q");
+    request.messages.insert(0, mellea_core::Message::system(Content::cached("s")));
+    let call = ToolCall::with_id("1", "f", serde_json::json!({}));
+    request.messages.push(mellea_core::Message::assistant("a"));
+    request.messages.push(mellea_core::Message::tool(&call, Content::cached("r")));
+    for n in 0..5 {
+        request.messages.push(mellea_core::Message::user(Content::cached(format!("{n}"))));
+    }
+    let sent = body(&old(), &request).0.to_string();
+    assert_eq!(sent.matches("cache_control").count(), 4);
+    assert!(sent.contains(r#"{"type":"text","text":"4","cache_control":{"type":"ephemeral"}}"#), "{sent}");
+}
+
+#[test]
+fn what_the_wire_cannot_carry_is_refused() {
+    let audio = mellea_core::Audio::from_base64("data:audio/wav;base64,UklGRg==", None).unwrap();
+    let request = ChatRequest::new(vec![mellea_core::Message::user("x").content(audio)]);
+    let mut plan = old().plan(&request, Map::new()).unwrap();
+    let error = old().fill(&request, &mut plan).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported(_)), "{error}");
+}
+
+#[test]
+fn every_option_is_sent_or_named() {
+    option_contract(&old(), old().synonyms());
+    option_contract(&new(), new().synonyms());
+}
+
+#[test]
+fn calls_of_earlier_turns_are_of_known_tools() {
+    let mut request = conversation();
+    request.tools.clear();
+    let (sent, _) = body(&old(), &request);
+    assert_eq!((&sent["tools"][0]["name"], &sent["tool_choice"]["type"]), (&"weather".into(), &"none".into()));
+}
+
+#[test]
+fn a_stream_of_text() {
+    let (events, error) = recorded(&new(), false, &corpus("anthropic/text.sse"));
+    assert_eq!((text(&events).as_str(), error), ("Grüße, 世界 🌍!", None));
+    assert_json_snapshot!(folded(&events));
+}
+
+#[test]
+fn a_stream_of_thoughts_and_calls_equals_the_whole() {
+    let (streamed, _) = recorded(&new(), false, &corpus("anthropic/tools.sse"));
+    let (whole, _) = whole(&new(), false, &corpus("anthropic/tools.json"));
+    let (mut one, mut other) = (folded(&streamed), folded(&whole));
+    assert_json_snapshot!(one);
+    for answer in [&mut one, &mut other] {
+        answer["rest"].as_object_mut().unwrap().remove("response_id");
+    }
+    assert_eq!(one, other);
+}
+
+#[test]
+fn calls_may_be_interleaved_and_left_open() {
+    let (events, _) = recorded(&new(), false, &corpus("anthropic/interleaved.sse"));
+    assert_eq!(
+        folded(&events)["calls"],
+        serde_json::json!([
+            {"id": "a", "name": "f", "arguments": {"x": 1}}, {"id": "b", "name": "g", "arguments": {"y": 2}},
+        ])
+    );
+}
+
+#[test]
+fn an_answer_by_tool_is_unwrapped() {
+    let (events, _) = recorded(&old(), true, &corpus("anthropic/json_tool.sse"));
+    let answer = folded(&events);
+    assert_eq!(
+        (answer["text"].as_str(), answer["thinking"].as_str()),
+        (Some(r#"{"name": "Ada", "age": 36}"#), Some("Here it is."))
+    );
+    assert_eq!((&answer["calls"], &answer["rest"]["finish"]), (&serde_json::json!([]), &"stop".into()));
+    // The same call is a call where nobody asked for it.
+    let (events, _) = decode(&old(), false, &[&corpus("anthropic/json_tool.sse")]);
+    assert_eq!(folded(&events)["rest"]["finish"], "tool_calls");
+    // No call at all: the text is the answer.
+    let (events, _) = decode(&old(), true, &[&corpus("anthropic/text.sse")]);
+    assert_eq!(text(&events), "Grüße, 世界 🌍!");
+}
+
+#[test]
+fn an_error_in_the_stream_is_one() {
+    let (events, error) = recorded(&new(), false, &corpus("anthropic/overloaded.sse"));
+    assert_eq!(text(&events), "Once upon");
+    assert!(error.unwrap().contains("overloaded_error"));
+}
+
+#[test]
+fn a_refusal_says_why() {
+    let (events, _) = recorded(&new(), false, &corpus("anthropic/refusal.sse"));
+    assert!(events.contains(&mellea_core::Event::Finish(FinishReason::ContentFilter)));
+    let why = |event: &mellea_core::Event| matches!(event, mellea_core::Event::Warning(Warning::Other { message }) if message.contains("declined"));
+    assert!(events.iter().any(why));
+}
+
+#[test]
+fn blocks_that_only_the_provider_knows_come_back() {
+    let (events, _) = recorded(&new(), false, &corpus("anthropic/server_tool.sse"));
+    let answer = folded(&events);
+    let kept: Vec<_> =
+        answer["rest"]["replay"]["anthropic"].as_array().unwrap().iter().map(|b| b["type"].as_str().unwrap()).collect();
+    assert_eq!(kept, ["server_tool_use", "web_search_tool_result", "text", "tool_use"]);
+    assert_eq!(answer["rest"]["replay"]["anthropic"][0]["input"], serde_json::json!({"query": "x"}));
+    assert_eq!(answer["calls"][0]["arguments"], serde_json::json!({"ok": true}));
+}
+
+#[test]
+fn odd_answers() {
+    for (body, expected) in [
+        (r#"{"content":[{"type":"text","text":"a"}]}"#, Ok("a")),
+        (r#"{"content":[{"type":"text","text":"a"}],"usage":"none","stop_reason":7,"id":3}"#, Ok("a")),
+        (r#"{"content":["x",{"type":"text","text":"a"},{"type":5},{}],"usage":{"input_tokens":-1}}"#, Ok("a")),
+        (r#"{"content":[{"type":"tool_use","name":"f"}]}"#, Ok("")),
+        (r#"{"content":"a"}"#, Err("content")),
+        (r#"[]"#, Err("Malformed")),
+        ("", Err("Malformed")),
+        (r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#, Err("Refused")),
+    ] {
+        let (events, error) = whole(&new(), false, body.as_bytes());
+        match expected {
+            Ok(expected) => assert_eq!((text(&events).as_str(), error), (expected, None), "{body}"),
+            Err(word) => assert!(error.as_ref().is_some_and(|e| e.contains(word)), "{body}: {error:?}"),
+        }
+    }
+    for (stream, expected) in [
+        ("data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n", Ok("a")),
+        (
+            "data: nonsense\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n",
+            Ok("a"),
+        ),
+        ("data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\"}}\n\n", Ok("")),
+        ("data: {\"type\":\"content_block_start\",\"content_block\":\"x\"}\n\n", Err("Interrupted")),
+        ("data: <html>\n\n", Err("Malformed")),
+        ("event: error\ndata: out of order\n\n", Err("out of order")),
+        ("", Err("Interrupted")),
+    ] {
+        let (events, error) = decode(&new(), false, &[stream.as_bytes()]);
+        match expected {
+            Ok(expected) => assert_eq!((text(&events).as_str(), error), (expected, None), "{stream}"),
+            Err(word) => assert!(error.as_ref().is_some_and(|e| e.contains(word)), "{stream}: {error:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        decode(&new(), true, &[&bytes]);
+        whole(&new(), true, &bytes);
+    }
+
+    #[test]
+    fn no_change_breaks_the_decoder(at in 0_usize..3000, byte: u8, emulate: bool) {
+        let mut bytes = corpus("anthropic/tools.sse");
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        decode(&new(), emulate, &[&bytes]);
+    }
+}
+
+/// The service as it answers a model that follows to the letter.
+fn service(request: &Recorded) -> Reply {
+    use serde_json::json;
+    let sent = request.json();
+    let asked = Asked {
+        prompt: sent["messages"].as_array().unwrap().last().unwrap()["content"].to_string(),
+        max_tokens: sent["max_tokens"].as_u64(),
+        stops: sent["stop_sequences"].as_array().into_iter().flatten().map(|s| s.as_str().unwrap().to_owned()).collect(),
+        tools: sent["tools"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|t| (t["name"].as_str().unwrap().to_owned(), t["input_schema"].clone()))
+            .collect(),
+        forced: sent["tool_choice"]["name"].as_str().map(str::to_owned),
+        schema: sent.pointer("/output_config/format/schema").cloned(),
+        stream: sent["stream"].as_bool() == Some(true),
+    };
+    let told = model(&asked);
+    let reason = if !told.calls.is_empty() {
+        "tool_use"
+    } else if told.length {
+        "max_tokens"
+    } else {
+        "end_turn"
+    };
+    let usage = json!({"input_tokens": told.prompt_tokens, "output_tokens": told.tokens});
+    if !asked.stream {
+        let mut content: Vec<_> = told
+            .calls
+            .iter()
+            .map(|(name, input)| json!({"type": "tool_use", "id": "toolu_1", "name": name, "input": input}))
+            .collect();
+        if content.is_empty() {
+            content.push(json!({"type": "text", "text": told.pieces.concat()}));
+        }
+        let reply =
+            Reply::json(200, &json!({"id": "msg_1", "model": "m", "content": content, "stop_reason": reason, "usage": usage}));
+        return if told.endless { reply.hang() } else { reply };
+    }
+    let event = |value: Value| format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap()).into_bytes();
+    let mut out = vec![event(
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": told.prompt_tokens, "output_tokens": 1}}}),
+    )];
+    for (name, input) in &told.calls {
+        out.push(event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}})));
+        out.push(event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": input.to_string()}})));
+        out.push(event(json!({"type": "content_block_stop", "index": 0})));
+    }
+    if told.calls.is_empty() {
+        out.push(event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})));
+        for piece in &told.pieces {
+            out.push(event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}})));
+        }
+        out.push(event(json!({"type": "content_block_stop", "index": 0})));
+    }
+    out.push(event(json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": told.tokens}})));
+    out.push(event(json!({"type": "message_stop"})));
+    streamed("text/event-stream", out, told.endless)
+}
+
+async fn simulated(model: &str) -> Fixture {
+    fixture(service, backend, "anthropic", model).await
+}
+
+backend_conformance!(of_a_recent_model, simulated("claude-opus-4-5"));
+backend_conformance!(of_an_old_model, simulated("claude-3-5-haiku-20241022"));
+
+async fn server() -> (Server, Arc<dyn Backend>) {
+    let server = Server::start().await.unwrap();
+    let backend = backend(settings("anthropic", "claude-opus-4-5", &server.url())).unwrap();
+    (server, backend)
+}
+
+#[tokio::test]
+async fn the_call_has_its_headers_and_its_path() {
+    let (server, _) = server().await;
+    server.handle(service);
+    for base in [server.url(), server.url() + "/v1/"] {
+        let backend = backend(settings("anthropic", "claude-opus-4-5", &base)).unwrap();
+        let mut request = ask("hi");
+        request.options.extra.insert("betas".into(), serde_json::json!(["x-1"]));
+        request.options.extra.insert("extra_body".into(), serde_json::json!({"speed": "fast"}));
+        events(&*backend, request).await.unwrap();
+    }
+    for request in server.requests() {
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/messages"));
+        assert_eq!(request.header("x-api-key"), Some(CANARY));
+        assert_eq!(request.header("authorization"), None);
+        assert_eq!(request.header("anthropic-version"), Some("2023-06-01"));
+        assert_eq!(request.header("anthropic-beta"), Some("x-1"));
+        assert_eq!(request.json()["speed"], "fast");
+    }
+}
+
+#[tokio::test]
+async fn refusals_have_their_kinds() {
+    let refuse = |status: u16, kind: &str, message: &str| {
+        Reply::json(
+            status,
+            &serde_json::json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}),
+        )
+    };
+    for (status, kind, message, check) in [
+        (
+            401,
+            "authentication_error",
+            "invalid x-api-key",
+            (|k| matches!(k, ErrorKind::Provider(e) if e.status == Some(401))) as fn(&ErrorKind) -> bool,
+        ),
+        (404, "not_found_error", "model: claude-9", |k| matches!(k, ErrorKind::ModelNotFound(_))),
+        (400, "invalid_request_error", "prompt is too long: 300 tokens > 200 maximum", |k| {
+            matches!(k, ErrorKind::ContextWindowExceeded { prompt: Some(300), limit: Some(200) })
+        }),
+        (400, "invalid_request_error", "Your credit balance is too low", |k| matches!(k, ErrorKind::QuotaExhausted(_))),
+        (413, "request_too_large", "too large", |k| matches!(k, ErrorKind::Provider(e) if e.status == Some(413))),
+        (
+            529,
+            "overloaded_error",
+            "Overloaded",
+            |k| matches!(k, ErrorKind::Provider(e) if e.code.as_deref() == Some("overloaded_error")),
+        ),
+    ] {
+        let (server, backend) = server().await;
+        server.on("POST /v1/messages").reply(refuse(status, kind, message));
+        let error = events(&*backend, ask("hi")).await.unwrap_err();
+        assert!(check(error.kind()), "{error:?}");
+        assert_eq!((error.provider(), error.model()), (Some("anthropic"), Some("claude-opus-4-5")));
+        assert!(!format!("{error:?}").contains(CANARY));
+        assert_eq!(server.count(), if status == 529 { 3 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn overload_before_the_first_word_is_tried_again_and_after_it_is_not() {
+    let (server, backend) = server().await;
+    let error =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\"}}\n\n";
+    let good = String::from_utf8(corpus("anthropic/text.sse")).unwrap();
+    server.on("POST /v1/messages").replies([Reply::sse([start, error]), Reply::sse([good.as_str()])]);
+    let stream = with_options("hi", |o| o.stream = true);
+    assert_eq!(text(&events(&*backend, stream.clone()).await.unwrap()), "Grüße, 世界 🌍!");
+    assert_eq!(server.count(), 2);
+    let (server, backend) = self::server().await;
+    server.on("POST /v1/messages").reply(Reply::sse([String::from_utf8(corpus("anthropic/overloaded.sse")).unwrap()]));
+    let error = events(&*backend, stream.clone()).await.unwrap_err();
+    assert_eq!((error.status(), server.count()), (Some(529), 1));
+    // A cut after the first word.
+    let (server, backend) = self::server().await;
+    server.on("POST /v1/messages").reply(Reply::stream("text/event-stream", [Step::send(&good.as_bytes()[..700]), Step::Cut]));
+    let error = events(&*backend, stream).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::StreamInterrupted), "{error:?}");
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_answered_whole_is_an_answer() {
+    let (server, backend) = server().await;
+    server.on("POST /v1/messages").reply(Reply::bytes(200, corpus("anthropic/tools.json"), "application/json"));
+    let got = events(&*backend, with_options("hi", |o| o.stream = true)).await.unwrap();
+    let usage: Usage = serde_json::from_value(folded(&got)["usage"].clone()).unwrap();
+    assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.reasoning_tokens), (Some(500), Some(90), Some(40)));
+}
+
+#[test]
+fn a_key_is_needed() {
+    let mut settings = settings("anthropic", "claude", "http://localhost");
+    settings.api_key = None;
+    let error = backend(settings).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Config(_)) && error.hint().unwrap().contains("ANTHROPIC_API_KEY"), "{error:?}");
+    assert_eq!(ModelOption::ALL.len(), 13);
+}

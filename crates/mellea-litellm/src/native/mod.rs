@@ -1,0 +1,102 @@
+//! Providers that speak a wire of their own: one folder each, one constructor each.
+//!
+//! The constructors are called by the routing; they do no I/O. Each takes [`Settings`] and reads
+//! from the environment only what its own documentation says.
+
+#[cfg(feature = "anthropic")]
+mod anthropic;
+mod backend;
+#[cfg(any(feature = "anthropic", feature = "bedrock"))]
+mod claude;
+mod decode;
+mod options;
+mod schema;
+mod turns;
+
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use mellea_core::limit::Limiter;
+use mellea_core::{Backend, Error, ErrorKind, ModelOptions, Result};
+use mellea_http::{Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
+
+/// What a native backend is made of. The model stands without its prefix.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    /// The provider's name in errors and outputs, such as `anthropic`.
+    pub(crate) provider: String,
+    /// The model as the provider names it.
+    pub(crate) model: String,
+    /// The key; whose absence is an error where the family needs one and says so.
+    pub(crate) api_key: Option<Secret>,
+    /// The address of the service, instead of the family's own.
+    pub(crate) base_url: Option<String>,
+    /// Options that every request has unless the call says otherwise.
+    pub(crate) options: ModelOptions,
+    /// More headers of every request.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The limits of time.
+    pub(crate) timeouts: Timeouts,
+    /// The policy of retries.
+    pub(crate) retry: Retry,
+    /// The limit of calls at once and per second.
+    pub(crate) limiter: Option<Limiter>,
+    /// A ready HTTP client.
+    pub(crate) http: Option<reqwest::Client>,
+    /// The region (Bedrock) or location (Vertex AI), instead of those of the environment.
+    pub(crate) region: Option<String>,
+    /// The project (Vertex AI), instead of that of the environment.
+    pub(crate) project: Option<String>,
+    /// The version of the interface, instead of the family's own.
+    pub(crate) api_version: Option<String>,
+    /// Whether keys may go over plain `http` on the open network.
+    pub(crate) insecure: bool,
+}
+
+impl Settings {
+    /// Settings for a model of a provider, with defaults for all else.
+    pub(crate) fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self { provider: provider.into(), model: model.into(), ..Self::default() }
+    }
+}
+
+impl Settings {
+    /// The client of the service at `base_url`, or at the family's own address.
+    fn client(&self, base: &str) -> ClientBuilder {
+        let mut builder = Client::builder(self.provider.as_str(), self.base_url.as_deref().unwrap_or(base))
+            .timeouts(self.timeouts)
+            .retry(self.retry);
+        for (name, value) in &self.headers {
+            builder = builder.header(name, value);
+        }
+        if let Some(limiter) = &self.limiter {
+            builder = builder.limiter(limiter.clone());
+        }
+        if let Some(http) = &self.http {
+            builder = builder.http(http.clone());
+        }
+        if self.insecure { builder.insecure() } else { builder }
+    }
+
+    /// An error of what was set.
+    fn config(&self, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Config(message.into())).at(&self.provider, &self.model)
+    }
+
+    /// The key, or an error that says where it was looked for.
+    fn key(&self, variables: &str) -> Result<Secret> {
+        let key = self.api_key.clone().filter(|key| !key.is_empty());
+        key.ok_or_else(|| {
+            self.config(format!("there is no key for {}", self.provider))
+                .with_hint(format!("give one with `api_key`, or set {variables}"))
+        })
+    }
+}
+
+/// Claude, by Anthropic's Messages API. It needs a key.
+#[cfg(feature = "anthropic")]
+pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
+    anthropic::backend(settings)
+}

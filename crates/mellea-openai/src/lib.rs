@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod backend;
+mod builder;
+mod dialect;
+mod learned;
+mod request;
+pub mod wire;
+
+pub use backend::OpenAi;
+pub use builder::OpenAiBuilder;
+pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
