@@ -38,7 +38,8 @@ impl Vars<'_> {
             .or_else(|| var?.default.clone())
     }
 
-    fn need(&self, provider: &Provider, name: &str) -> Result<String> {
+    /// The same, for a part that there must be.
+    pub(crate) fn need(&self, provider: &Provider, name: &str) -> Result<String> {
         let Some(value) = self.find(provider, name) else {
             let variables = provider.vars.get(name).map(|var| list(&var.env)).unwrap_or_default();
             let message = format!("the address of `{}` needs `{name}`: set {variables}, or `var(\"{name}\", ..)`", provider.name);
@@ -137,6 +138,9 @@ fn missing(provider: &Provider, variables: &[String]) -> Error {
     let mut hint = "give the key with `api_key`".to_owned();
     if let Some(first) = variables.first() {
         message.push_str(&format!(": none of {} is set", list(variables)));
+        if let Some(oauth) = &provider.oauth {
+            message.push_str(&format!(", nor {} with {}", list(&oauth.client_id), list(&oauth.client_secret)));
+        }
         hint = format!("export {first}=..., or {hint}");
     }
     Error::from(ErrorKind::Config(message)).with_hint(hint)

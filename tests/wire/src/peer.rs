@@ -85,10 +85,8 @@ fn openai_error(code: &str, message: &str) -> Value {
 }
 
 fn chat_pieces(texts: &[Value; 3], finish: &str) -> Vec<Vec<u8>> {
-    let delta = |delta: Value, finish: Value| {
-        json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
-    };
+    let delta = |delta: Value, finish: Value| json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
     let mut all = sse(&[
         delta(json!({"role": "assistant", "content": ""}), Value::Null),
         delta(json!({"content": texts[0]}), Value::Null),
@@ -136,7 +134,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Every kind of wire that the remote backends speak.
-pub const PEERS: [Peer; 4] = [
+pub const PEERS: [Peer; 6] = [
     Peer {
         name: "ollama",
         finish: "stop",
@@ -178,6 +176,31 @@ pub const PEERS: [Peer; 4] = [
         error_piece: || sse(&[openai_error("server_error", "it broke")]).concat(),
     },
     Peer {
+        name: "responses",
+        finish: "completed",
+        piece: |text| format!("data: {text}\n\n").into_bytes(),
+        make: |url, timeouts, retry| {
+            let backend = OpenAi::builder().model("m").base_url(url).api_key(CANARY).timeouts(timeouts).retry(retry).responses();
+            Arc::new(backend.build().unwrap())
+        },
+        always_streams: false,
+        stream_type: "text/event-stream",
+        pieces: |texts, finish| {
+            let delta = |text: &Value| json!({"type": "response.output_text.delta", "item_id": "i", "output_index": 0, "content_index": 0, "delta": text});
+            named(&[
+                json!({"type": "response.created", "response": {"id": "r1", "model": "m", "status": "in_progress", "output": []}}),
+                delta(&texts[0]),
+                delta(&texts[1]),
+                delta(&texts[2]),
+                json!({"type": "response.completed", "response": responses_whole(&json!("Hello world"), finish)}),
+            ])
+        },
+        terminator: 1,
+        whole: responses_whole,
+        error: openai_error,
+        error_piece: || named(&[json!({"type": "error", "code": "server_error", "message": "it broke", "param": null})]).concat(),
+    },
+    Peer {
         name: "anthropic",
         finish: "end_turn",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
@@ -185,8 +208,7 @@ pub const PEERS: [Peer; 4] = [
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
-            let delta =
-                |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
+            let delta = |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
             named(&[
                 json!({"type": "message_start", "message": {"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [],
                     "stop_reason": null, "usage": {"input_tokens": 5, "output_tokens": 1}}}),
@@ -198,12 +220,34 @@ pub const PEERS: [Peer; 4] = [
             ])
         },
         terminator: 2,
-        whole: |text, finish| {
-            json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
-            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}})
-        },
+        whole: |text, finish| json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
+            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}}),
         error: |code, message| json!({"type": "error", "error": {"type": code, "message": message}}),
         error_piece: || named(&[json!({"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}})]).concat(),
+    },
+    Peer {
+        name: "gemini",
+        finish: "STOP",
+        piece: |text| format!("data: {text}\n\n").into_bytes(),
+        make: |url, timeouts, retry| lite("gemini/m", url, timeouts, retry),
+        always_streams: false,
+        stream_type: "text/event-stream",
+        pieces: |texts, finish| {
+            let piece = |text: &Value| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}], "modelVersion": "m"});
+            sse(&[
+                piece(&json!("")),
+                piece(&texts[0]),
+                piece(&texts[1]),
+                piece(&texts[2]),
+                json!({"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": finish, "index": 0}],
+                    "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"}),
+            ])
+        },
+        terminator: 1,
+        whole: |text, finish| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"}),
+        error: |code, message| json!({"error": {"code": 0, "message": message, "status": code}}),
+        error_piece: || sse(&[json!({"error": {"code": 500, "message": "it broke", "status": "INTERNAL"}})]).concat(),
     },
     Peer {
         name: "watsonx",
@@ -229,15 +273,10 @@ pub const PEERS: [Peer; 4] = [
             events.iter().enumerate().map(block).collect()
         },
         terminator: 2,
-        whole: |text, finish| {
-            json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
-        },
+        whole: |text, finish| json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}),
         error: |code, message| json!({"errors": [{"code": code, "message": message}], "trace": "t1", "status_code": 0}),
-        error_piece: || {
-            b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n"
-                .to_vec()
-        },
+        error_piece: || b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n".to_vec(),
     },
 ];
 

@@ -9,6 +9,8 @@ mod backend;
 #[cfg(any(feature = "anthropic", feature = "bedrock"))]
 mod claude;
 mod decode;
+#[cfg(feature = "gemini")]
+mod gemini;
 mod options;
 mod schema;
 mod turns;
@@ -99,4 +101,10 @@ impl Settings {
 #[cfg(feature = "anthropic")]
 pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
     anthropic::backend(settings)
+}
+
+/// Gemini, by Google's Gemini API. It needs a key.
+#[cfg(feature = "gemini")]
+pub(crate) fn gemini(settings: Settings) -> Result<Arc<dyn Backend>> {
+    gemini::backend(settings)
 }

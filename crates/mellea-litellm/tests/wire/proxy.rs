@@ -1,9 +1,8 @@
 //! A LiteLLM proxy as a provider.
 
-use mellea_core::{Backend, Event, ModelOption};
+use mellea_core::{Event, ModelOption};
 use mellea_http::testing::{Reply, Server};
 use mellea_litellm::LiteLlm;
-use serde_json::json;
 
 use crate::support::{KEY, events, request, server};
 
@@ -32,12 +31,15 @@ fn there_must_be_an_address() {
 #[tokio::test]
 async fn streams_come_through() {
     let server = Server::start().await.unwrap();
-    server.on("POST /v1/chat/completions").reply(Reply::sse([
-        r#"data: {"id":"c","model":"gpt","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"}}]}"#,
-        r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
-        r#"data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
-        "data: [DONE]",
-    ].map(|event| format!("{event}\n\n"))));
+    server.on("POST /v1/chat/completions").reply(Reply::sse(
+        [
+            r#"data: {"id":"c","model":"gpt","choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"}}]}"#,
+            r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"lo"}}]}"#,
+            r#"data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+            "data: [DONE]",
+        ]
+        .map(|event| format!("{event}\n\n")),
+    ));
     let backend = LiteLlm::builder().model("litellm_proxy/a").base_url(server.url()).option(ModelOption::Stream, true);
     let mut call = request();
     call.options.stream = true;

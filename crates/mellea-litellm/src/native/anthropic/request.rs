@@ -27,7 +27,8 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     let facts = claude::facts(&wire.model);
     let mut plan = Plan::default();
     let warnings = &mut plan.warnings;
-    let form = options::structured(request, &mut extra, facts.schemas, &LIMITS, provider, warnings)?;
+    let native = if facts.schemas { Ok(()) } else { Err(options::NO_SCHEMAS.to_owned()) };
+    let form = options::structured(request, &mut extra, native, &LIMITS, provider, warnings)?;
     plan.emulate = matches!(form, Structured::Tool(_));
 
     let body = &mut plan.body;
