@@ -259,7 +259,7 @@ pub const FAULTS: [Fault; 58] = [
         body(peer, streamed, pieces, "17")
     })
     .whole("MalformedResponse", 1),
-    fault("a number where text is due", "EmptyResponse", 1, |peer, streamed| {
+    fault("a number where text is due", "no answer", 1, |peer, streamed| {
         answered(peer, streamed, [json!(42), json!(4), json!(2), json!(0)], peer.finish)
     }),
     fault("an unknown reason to finish", "ok", 1, |peer, streamed| {

@@ -85,8 +85,10 @@ fn openai_error(code: &str, message: &str) -> Value {
 }
 
 fn chat_pieces(texts: &[Value; 3], finish: &str) -> Vec<Vec<u8>> {
-    let delta = |delta: Value, finish: Value| json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let delta = |delta: Value, finish: Value| {
+        json!({"id": "c1", "object": "chat.completion.chunk", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
     let mut all = sse(&[
         delta(json!({"role": "assistant", "content": ""}), Value::Null),
         delta(json!({"content": texts[0]}), Value::Null),
@@ -192,7 +194,7 @@ pub const PEERS: [Peer; 6] = [
                 delta(&texts[0]),
                 delta(&texts[1]),
                 delta(&texts[2]),
-                json!({"type": "response.completed", "response": responses_whole(&json!("Hello world"), finish)}),
+                json!({"type": "response.completed", "response": responses_whole(&joined(texts), finish)}),
             ])
         },
         terminator: 1,
@@ -208,7 +210,8 @@ pub const PEERS: [Peer; 6] = [
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
-            let delta = |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
+            let delta =
+                |text: &Value| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
             named(&[
                 json!({"type": "message_start", "message": {"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [],
                     "stop_reason": null, "usage": {"input_tokens": 5, "output_tokens": 1}}}),
@@ -220,8 +223,10 @@ pub const PEERS: [Peer; 6] = [
             ])
         },
         terminator: 2,
-        whole: |text, finish| json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
-            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}}),
+        whole: |text, finish| {
+            json!({"id": "a1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": text}],
+            "stop_reason": finish, "usage": {"input_tokens": 5, "output_tokens": 2}})
+        },
         error: |code, message| json!({"type": "error", "error": {"type": code, "message": message}}),
         error_piece: || named(&[json!({"type": "error", "error": {"type": "overloaded_error", "message": "it broke"}})]).concat(),
     },
@@ -244,8 +249,10 @@ pub const PEERS: [Peer; 6] = [
             ])
         },
         terminator: 1,
-        whole: |text, finish| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
-            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"}),
+        whole: |text, finish| {
+            json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
+            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}, "modelVersion": "m"})
+        },
         error: |code, message| json!({"error": {"code": 0, "message": message, "status": code}}),
         error_piece: || sse(&[json!({"error": {"code": 500, "message": "it broke", "status": "INTERNAL"}})]).concat(),
     },
@@ -273,12 +280,23 @@ pub const PEERS: [Peer; 6] = [
             events.iter().enumerate().map(block).collect()
         },
         terminator: 2,
-        whole: |text, finish| json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
-            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}),
+        whole: |text, finish| {
+            json!({"id": "w1", "model_id": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
+        },
         error: |code, message| json!({"errors": [{"code": code, "message": message}], "trace": "t1", "status_code": 0}),
-        error_piece: || b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n".to_vec(),
+        error_piece: || {
+            b"id: 9\nevent: error\ndata: {\"errors\":[{\"code\":\"internal\",\"message\":\"it broke\"}],\"status_code\":500}\n\n"
+                .to_vec()
+        },
     },
 ];
+
+/// The texts as one; a number stays one.
+fn joined(texts: &[Value; 3]) -> Value {
+    let all: Option<String> = texts.iter().map(Value::as_str).collect();
+    all.map_or_else(|| texts[0].clone(), Value::from)
+}
 
 fn responses_whole(text: &Value, status: &str) -> Value {
     json!({"id": "r1", "object": "response", "model": "m", "status": status,

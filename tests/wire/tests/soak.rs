@@ -46,7 +46,7 @@ fn fail(peer: &Peer, number: usize, streamed: bool) -> Reply {
         2 if peer.streams(streamed) => stopped(Step::Cut),
         3 if peer.streams(streamed) => stopped(Step::Reset),
         4 if peer.streams(streamed) => stopped(Step::Send((peer.error_piece)())),
-        5 => Reply::status(200).hang(),
+        5 if !streamed => Reply::status(200).hang(),
         _ => Reply::text(200, "{", "application/json"),
     }
 }
@@ -71,11 +71,11 @@ async fn server(peer: Peer, streamed: bool, gate: Option<Gate>) -> Server {
     server
 }
 
-fn session(peer: &Peer, server: &Server) -> Session {
+fn session(peer: &Peer, server: &Server, silence: f64) -> Session {
     let timeouts = Timeouts::new().first_byte(Duration::from_secs(60));
     let retry = Retry::new().attempts(2).waits(Duration::ZERO, Duration::ZERO).budget(1_000_000);
     let backend = (peer.make)(&server.url(), timeouts, retry);
-    Session::builder(backend).option(ModelOption::StreamTimeout, 5.0).build()
+    Session::builder(backend).option(ModelOption::StreamTimeout, silence).build()
 }
 
 /// How calls ended: as they should, or with an error that says what happened.
@@ -107,7 +107,7 @@ impl Ends {
 /// Calls one after the other in 64 lanes.
 async fn calls(peer: Peer, number: usize) -> Ends {
     let server = server(peer, false, None).await;
-    let (m, ends) = (session(&peer, &server), Ends::default());
+    let (m, ends) = (session(&peer, &server, 2.0), Ends::default());
     let all = futures_util::stream::iter(0..number)
         .map(|_| async { ends.count(m.chat("Say hello.").await.map(|answer| answer.output().text.clone())) });
     all.buffer_unordered(64).for_each(|()| async {}).await;
@@ -118,7 +118,8 @@ async fn calls(peer: Peer, number: usize) -> Ends {
 async fn streams(peer: Peer, number: usize) -> Ends {
     let gate = Gate::new();
     let server = server(peer, true, Some(gate.clone())).await;
-    let (m, ends) = (session(&peer, &server), Arc::new(Ends::default()));
+    // Time enough for all of them to be open.
+    let (m, ends) = (session(&peer, &server, 120.0), Arc::new(Ends::default()));
     let all: Vec<_> = (0..number)
         .map(|_| {
             let (m, ends) = (m.clone(), Arc::clone(&ends));
