@@ -3,7 +3,8 @@
 use futures_util::StreamExt;
 use mellea_core::{Backend, ErrorKind, Event, FinishReason, TokenLogprob, Usage, Warning};
 use mellea_http::testing::{Reply, Server, Step};
-use mellea_ollama::{Decoder, wire::Chunk};
+use mellea_ollama::Decoder;
+use mellea_ollama::wire::{Chunk, LocalModel, ModelInfo, PullLine, RunningModel};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -229,6 +230,24 @@ async fn dropping_a_stream_or_a_call_closes_the_connection() {
     assert!(server.wait_until(|server| server.in_flight() == 0, soon).await);
 }
 
+#[tokio::test]
+async fn odd_but_real_answers_are_read() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 20);
+    let mut read = serde_json::Map::new();
+    for file in files {
+        let body = std::fs::read(&file).unwrap();
+        let server = serve(Reply::bytes(200, body, "application/x-ndjson")).await;
+        let events = comparable(events(&backend(&server), hi()).await);
+        let shown = events.into_iter().filter(|event| !matches!(event, Event::Raw(_)));
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        read.insert(name, shown.map(|event| serde_json::to_string(&event).unwrap()).collect());
+    }
+    insta::assert_json_snapshot!(read);
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -284,6 +303,18 @@ proptest! {
             }
         }
         prop_assert_eq!(finishes, usize::from(decoder.is_done()));
+    }
+
+    #[test]
+    fn no_json_breaks_what_is_said_of_models(value in any_json()) {
+        let text = value.to_string();
+        let read = [
+            serde_json::from_str::<ModelInfo>(&text).is_ok_and(|info| (info.context_length(), info.num_ctx(), info.can("x")) != (Some(0), Some(0), None)),
+            serde_json::from_str::<RunningModel>(&text).is_ok(),
+            serde_json::from_str::<LocalModel>(&text).is_ok(),
+            serde_json::from_str::<PullLine<'_>>(&text).is_ok(),
+        ];
+        prop_assert!(!value.is_object() || read == [true; 4], "{value}");
     }
 
     #[test]
