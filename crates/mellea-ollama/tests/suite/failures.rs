@@ -72,6 +72,20 @@ async fn statuses_become_kinds() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_too_long_is_known_by_its_words() {
+    for message in [
+        "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the context \
+         length in settings, or use a model with a longer context length",
+        "the input length exceeds the context length",
+        "exceed_context_size_error: prompt is too long",
+    ] {
+        let error = refused(400, message).await;
+        assert!(matches!(error.kind(), ErrorKind::ContextWindowExceeded { prompt: None, limit: None }), "{error:?}");
+        assert!(error.hint().unwrap().contains("context_window") && error.status() == Some(400), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn signing_in_is_explained() {
     let server = Server::start().await.unwrap();
     let said = json!({"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=box"});
@@ -183,6 +197,7 @@ async fn silence_within_an_answer_keeps_its_text() {
     assert_eq!(text(&events), "One ");
     let error = error.unwrap();
     assert!(matches!(error.kind(), ErrorKind::Timeout { phase: TimeoutPhase::NextToken, .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("StreamTimeout"), "{error}");
 }
 
 #[tokio::test]

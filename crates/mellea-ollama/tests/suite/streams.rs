@@ -197,6 +197,14 @@ fn a_tool_call_without_a_name_is_a_warning() {
 }
 
 #[tokio::test]
+async fn an_answer_of_nothing_but_tool_calls_ends() {
+    let call = json!({"function": {"name": "now", "arguments": {}}});
+    let many = json!({"message": {"tool_calls": vec![call; 1025]}});
+    let error = refusal(&backend(&serve(Reply::ndjson([many, end()])).await), hi()).await;
+    assert!(matches!(error.kind(), ErrorKind::Degenerate(text) if text.contains("1024 tool calls")), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_only_loads_the_model_is_asked_once_more() {
     let load = || {
         Reply::ndjson([
