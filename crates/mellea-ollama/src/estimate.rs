@@ -10,7 +10,7 @@ const WORTH_A_LOOK: u64 = 256;
 /// Letters that one token of a common vocabulary may hold at most.
 const LETTERS: u64 = 16;
 /// Digits that one token may hold at most.
-const DIGITS: u64 = 8;
+const DIGITS: u64 = 16;
 /// Characters of scripts without spaces, and symbols, that one token may hold at most.
 const SIGNS: u64 = 4;
 
@@ -54,7 +54,8 @@ fn after_thinking(text: &str) -> &str {
 }
 
 /// A number of tokens that a text reaches with any common tokenizer: one for each word, one for each
-/// sign between words, more for long ones. English has about a sixth more.
+/// sign between words, more for long ones. It is 0.74 to 0.85 of what tokenizers count in English prose,
+/// Markdown and Rust, and 0.4 to 0.76 in other languages and JSON.
 pub(crate) fn at_least(text: &str) -> u64 {
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
@@ -67,6 +68,8 @@ pub(crate) fn at_least(text: &str) -> u64 {
     let kind = |c: char| match c {
         _ if c.is_whitespace() => Kind::Space,
         _ if c.is_ascii_digit() => Kind::Digits,
+        // As in "it's", which some vocabularies have as one.
+        '\'' | '’' => Kind::Letters,
         // From here on scripts write without spaces.
         _ if c >= '\u{e00}' => Kind::Signs,
         _ if c.is_alphanumeric() => Kind::Letters,
@@ -100,16 +103,17 @@ mod tests {
 
     #[test]
     fn the_estimate_stays_below_what_tokenizers_count() {
-        // The counts are those of the tokenizer of GPT-4, cl100k_base, which makes few tokens.
+        // The fewest of o200k_base (tiktoken 0.14), DeepSeek's and Anthropic's (both as in LiteLLM).
         for (text, counted) in [
             ("The quick brown fox jumps over the lazy dog.", 10),
-            ("Hello, world! It's a test.", 9),
-            ("antidisestablishmentarianism", 6),
-            ("fn main() { println!(\"{}\", x); }", 12),
-            ("1234567890", 4),
+            ("Hello, world! It's a test.", 8),
+            ("antidisestablishmentarianism", 5),
+            ("fn main() { println!(\"{}\", x); }", 9),
+            ("1234567890", 1),
             ("", 0),
-            ("   \n\n  ", 1),
+            ("   \n\n  ", 2),
             ("----------------------------------------", 1),
+            ("これは日本語の文章です", 5),
         ] {
             let estimate = at_least(text);
             assert!(estimate <= counted, "{text}: {estimate} > {counted}");

@@ -35,14 +35,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// for line in [r#"{"message":{"content":"Hi"}}"#, r#"{"done":true,"done_reason":"stop"}"#] {
 ///     decoder.push(serde_json::from_str::<Chunk<'_>>(line)?);
 /// }
-/// assert_eq!(decoder.next(), Some(Event::Text("Hi".to_owned())));
-/// while let Some(event) = decoder.next() {
-///     if decoder.is_done() && event == Event::Finish(FinishReason::Stop) {
-///         return Ok(());
-///     }
-/// }
-/// # Err("no finish".into())
-/// # as Result<(), Box<dyn std::error::Error>>
+/// let events: Vec<Event> = std::iter::from_fn(|| decoder.next()).collect();
+/// assert_eq!(events[0], Event::Text("Hi".to_owned()));
+/// assert_eq!(events.last(), Some(&Event::Finish(FinishReason::Stop)));
+/// assert!(decoder.is_done());
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {

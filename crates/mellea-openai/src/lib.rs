@@ -3,8 +3,10 @@
 mod answer;
 mod backend;
 mod builder;
+mod complete;
 mod dialect;
 mod learned;
+mod models;
 mod request;
 pub mod wire;
 

@@ -263,11 +263,6 @@ impl Reader {
                 let decoded = self.decoder.push(&frame.name, &frame.data, &mut self.events);
                 decoded.map_err(|fault| failure(fault, self.frames.place(), self.frames.ended()))
             }
-            // The answer is complete, only the usage may be missing.
-            Some(Err(_)) if self.decoder.finished() => {
-                self.ended = true;
-                return;
-            }
             Some(Err(error)) => Err(error),
             None => {
                 self.ended = true;
@@ -275,7 +270,10 @@ impl Reader {
             }
         };
         if let Err(error) = decoded {
-            (self.error, self.ended) = (Some(error), true);
+            self.ended = true;
+            // Of an answer that is complete, only the usage can be cut off.
+            let cut = matches!(error.kind(), ErrorKind::StreamInterrupted | ErrorKind::Connection(_) | ErrorKind::Timeout { .. });
+            self.error = (!(cut && self.decoder.finished())).then_some(error);
         }
     }
 }

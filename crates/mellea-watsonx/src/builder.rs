@@ -214,9 +214,9 @@ impl WatsonXBuilder {
         self
     }
 
-    /// With these options for every call that does not set them.
+    /// With these options for every call that does not set them, in place of any set before.
     pub fn options(mut self, options: ModelOptions) -> Self {
-        self.options = self.options.merged(&options);
+        self.options = options;
         self
     }
 
