@@ -14,7 +14,7 @@ use crate::auth::{Authorize, Bearer, Outgoing};
 use crate::base::BaseUrl;
 use crate::error::Place;
 use crate::request::{Request, header};
-use crate::response::{Limits, Response};
+use crate::response::{Limits, Response, until};
 use crate::retry::{Budget, Retry};
 use crate::timeouts::Timeouts;
 use crate::{Secret, transport};
@@ -124,7 +124,7 @@ impl Client {
         R: Future<Output = Result<T>> + Send,
         T: Send,
     {
-        let total = request.call.timeout.or(self.0.timeouts.total).map(|limit| (Instant::now() + limit, limit));
+        let total = request.call.timeout.or(self.0.timeouts.total).and_then(until);
         let url = self.0.base.join(&request.path, &request.query);
         let place = Place::new(&self.0.provider, request.model.as_deref(), &url, Arc::clone(&self.0.redactor));
         let mut renewed = false;
@@ -155,7 +155,7 @@ impl Client {
             }
             let wait = if request.single { None } else { self.0.retry.wait(attempt, &error, server_says) };
             // A wait beyond the call's end is no wait.
-            let wait = wait.filter(|wait| total.is_none_or(|(end, _)| Instant::now() + *wait < end));
+            let wait = wait.filter(|wait| total.is_none_or(|(end, _)| until(*wait).is_some_and(|(then, _)| then < end)));
             let Some(wait) = wait.filter(|_| self.0.budget.take()) else { return Err(error) };
             tracing::warn!(target: "mellea::http", provider = self.0.provider, attempt, ?wait, %error, "trying again");
             tokio::time::sleep(wait).await;
