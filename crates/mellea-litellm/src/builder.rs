@@ -14,7 +14,7 @@ use crate::env::Env;
 use crate::keys::{self, Credential, Vars};
 use crate::registry::{Kind, Provider, Registry};
 use crate::route::{self, Route};
-use crate::{form, openai};
+use crate::{exchange, form, openai};
 
 /// Sets up a [`LiteLlm`]; nothing is sent before the first call.
 ///
@@ -183,9 +183,16 @@ impl LiteLlmBuilder {
             _ => {
                 let vars = Vars { given: &self.vars, env: &self.env };
                 let address = keys::address(provider, self.base_url.as_deref(), &vars)?;
-                let credential = self.credential_for(provider, registry, &address)?;
+                let given = self.credential.is_some() || self.env.first(&provider.key_env).is_some();
+                let given = given || self.env.first(&provider.token_env).is_some();
+                let origin = address.url.as_url().origin().ascii_serialization();
+                let exchange = if given { None } else { exchange::find(provider, &origin, &vars, self.http.as_ref())? };
+                let credential = match exchange {
+                    Some(_) => None,
+                    None => self.credential_for(provider, registry, &address)?,
+                };
                 let shape = form::shape(provider, model, address, credential, &vars)?;
-                openai::backend(self, provider, shape)
+                openai::backend(self, provider, shape, exchange)
             }
         }
     }

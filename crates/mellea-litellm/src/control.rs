@@ -1,7 +1,6 @@
 //! LiteLLM's own settings among the model options: they are about the call, not about the model.
 
 use mellea_core::{ErrorKind, ModelOption, ModelOptions, OptionValue, Result};
-use mellea_http::Retry;
 use serde_json::Value;
 
 use crate::builder::LiteLlmBuilder;

@@ -8,12 +8,18 @@ use mellea_openai::OpenAi;
 
 use crate::builder::LiteLlmBuilder;
 use crate::dialect;
+use crate::exchange::Exchange;
 use crate::form::Shape;
 use crate::keys::Credential;
 use crate::registry::Provider;
 
 /// The backend of a provider of OpenAI's wire.
-pub(crate) fn backend(settings: LiteLlmBuilder, provider: &Provider, shape: Shape) -> Result<Arc<dyn Backend>> {
+pub(crate) fn backend(
+    settings: LiteLlmBuilder,
+    provider: &Provider,
+    shape: Shape,
+    exchange: Option<Exchange>,
+) -> Result<Arc<dyn Backend>> {
     let mut dialect = dialect::dialect(provider, shape.auth.as_deref());
     let mut base = shape.base;
     if base.as_url().path() == "/" && provider.is_at_root() && provider.path.is_none() {
@@ -22,10 +28,11 @@ pub(crate) fn backend(settings: LiteLlmBuilder, provider: &Provider, shape: Shap
         dialect = dialect.chat_path("completions").completions_path("");
     }
     let mut builder = OpenAi::builder().dialect(dialect).base_url(base.as_url().as_str()).model(shape.model.as_str());
-    builder = match shape.credential {
-        Some(Credential::Key(key)) => builder.api_key(key),
-        Some(Credential::Token(token)) => builder.auth(Bearer::new(token)),
-        None => builder.keyless(),
+    builder = match (exchange, shape.credential) {
+        (Some(exchange), _) => builder.auth(exchange),
+        (None, Some(Credential::Key(key))) => builder.api_key(key),
+        (None, Some(Credential::Token(token))) => builder.auth(Bearer::new(token)),
+        (None, None) => builder.keyless(),
     };
     let fixed = provider.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
     let from_env = provider

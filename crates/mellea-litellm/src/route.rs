@@ -164,6 +164,17 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_name_leads_somewhere_or_is_refused(name in "[a-z_]{0,12}/{0,2}.{0,20}") {
+            let registry = Registry::builtin();
+            match route(&registry, &name) {
+                Ok(found) => proptest::prop_assert!(name.ends_with(found.model) && !found.model.trim().is_empty()),
+                Err(error) => proptest::prop_assert!(matches!(error.kind(), ErrorKind::Config(_))),
+            }
+        }
+    }
+
     #[test]
     fn identifiers_become_names_with_a_prefix() {
         assert_eq!(name(&IBM_GRANITE_4_1_3B.into()).unwrap(), "ollama_chat/granite4.1:3b");

@@ -85,6 +85,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_a_template_and_no_value_an_address(text in ".{0,40}", value in ".{0,12}") {
+            proptest::prop_assert_eq!(&fill(&text, |name| Ok(format!("{{{name}}}"))).unwrap(), &text);
+            let url = |part: &str| mellea_http::BaseUrl::parse(&format!("https://{part}.known.example/{part}/end")).unwrap();
+            if let Ok(value) = safe("x", &value) && mellea_http::BaseUrl::parse(&format!("https://{value}.known.example")).is_ok() {
+                let url = url(&value);
+                proptest::prop_assert!(url.host().ends_with(".known.example") && url.as_url().path().ends_with("/end"), "{}", url);
+            }
+            let path = mellea_http::BaseUrl::parse("https://known.example/a").unwrap().join(&format!("{}/end", segment(&value)), &[]);
+            proptest::prop_assert!(path.path().starts_with("/a/") && path.path().ends_with("/end"), "{}", path);
+        }
+    }
+
     #[test]
     fn a_segment_stays_one() {
         assert_eq!(segment("gpt-4.1_x~"), "gpt-4.1_x~");

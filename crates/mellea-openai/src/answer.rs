@@ -8,7 +8,7 @@ use mellea_core::{Error, Event, EventStream, Result, Warning};
 use mellea_http::{Client, Frames, Request, Response, SseEvent, SseFramer};
 use serde::de::DeserializeOwned;
 
-use crate::wire::{ChatDecoder, Completion, Fault};
+use crate::wire::{ChatDecoder, Completion, Fault, ResponseBody, ResponsesDecoder};
 
 /// The most pieces of one stream that may be unreadable.
 const MAX_UNREADABLE: usize = 16;
@@ -61,6 +61,34 @@ impl Decode for ChatDecoder {
 
     fn is_done(&self) -> bool {
         Self::is_done(self)
+    }
+
+    fn has_begun(&self) -> bool {
+        Self::has_begun(self)
+    }
+}
+
+impl Decode for ResponsesDecoder {
+    type Whole = ResponseBody;
+
+    fn push(&mut self, event: &SseEvent, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        Self::push(self, &event.name, &event.data, out)
+    }
+
+    fn whole(&mut self, body: ResponseBody, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        Self::whole(self, body, out)
+    }
+
+    fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        Self::end(self, out)
+    }
+
+    fn is_complete(&self) -> bool {
+        Self::is_complete(self)
+    }
+
+    fn is_done(&self) -> bool {
+        Self::is_complete(self)
     }
 
     fn has_begun(&self) -> bool {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelRef, Result, Warning,
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
+    RawRequest, Result, Warning,
 };
 use mellea_http::{Client, Request};
 use serde_json::{Map, Value};
 
 use crate::answer;
 use crate::builder::OpenAiBuilder;
-use crate::dialect::Dialect;
+use crate::dialect::{ContentForm, Dialect};
 use crate::learned::{Learned, Memory};
 use crate::request::{self, Means, Prepared, Target};
-use crate::wire::{ChatDecoder, ChatSettings};
+use crate::wire::{ChatDecoder, ChatSettings, ResponsesDecoder};
 
 /// OpenAI, or any server that speaks its language.
 ///
@@ -36,11 +37,20 @@ pub(crate) struct Inner {
     pub(crate) client: Client,
     pub(crate) model: String,
     pub(crate) dialect: Dialect,
+    pub(crate) api: Api,
     pub(crate) extra_body: Map<String, Value>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) options: ModelOptions,
     pub(crate) context_window: Option<u64>,
     pub(crate) memory: Memory,
+}
+
+/// Which of the two interfaces chats go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Api {
+    #[default]
+    Chat,
+    Responses,
 }
 
 impl fmt::Debug for OpenAi {
@@ -103,7 +113,20 @@ impl OpenAi {
         if path.contains("{model}") { path.replace("{model}", &segment(&self.0.model)) } else { path.to_owned() }
     }
 
+    pub(crate) fn prepare(&self, learned: Learned, request: &ChatRequest) -> Result<Prepared> {
+        let target = self.target(learned);
+        let prepared = match self.0.api {
+            Api::Chat => request::chat(&target, request),
+            Api::Responses => request::responses::chat(&target, request),
+        };
+        prepared.map_err(|error| self.place(error))
+    }
+
     async fn open(&self, prepared: &Prepared, warnings: Vec<Warning>) -> Result<EventStream> {
+        if self.0.api == Api::Responses {
+            let request = self.post(self.0.dialect.responses_path, &prepared.body)?.options(prepared.call.clone());
+            return answer::open(&self.0.client, request, prepared.streamed, ResponsesDecoder::new, warnings).await;
+        }
         let request = self.post(self.0.dialect.chat_path, &prepared.body)?.options(prepared.call.clone());
         let mut settings = ChatSettings::new();
         settings.inline_thinking = self.0.dialect.inline_thinking;
@@ -138,11 +161,12 @@ impl Backend for OpenAi {
         let dialect = self.0.memory.now().apply(self.0.dialect);
         let mut can = Capabilities::default();
         can.context_window = self.0.context_window;
-        can.json_schema = request::enforces_schema(&dialect);
-        can.regex = request::enforces_regex(&dialect);
+        let responses = self.0.api == Api::Responses;
+        can.json_schema = responses || request::enforces_schema(&dialect);
+        can.regex = !responses && request::enforces_regex(&dialect);
         can.tools = dialect.tools;
-        can.images = dialect.images;
-        can.audio = dialect.audio;
+        can.images = dialect.images && dialect.content != ContentForm::Text;
+        can.audio = !responses && dialect.audio;
         can.raw = dialect.has_completions();
         can
     }
@@ -165,12 +189,17 @@ impl Backend for OpenAi {
 
     fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
         // What is wrong with the request is an error of the call.
-        request::settings(&self.target(self.0.memory.now()), request).map(|prepared| prepared.warnings).unwrap_or_default()
+        let target = self.target(self.0.memory.now());
+        let prepared = match self.0.api {
+            Api::Chat => request::settings(&target, request),
+            Api::Responses => request::responses::settings(&target, request),
+        };
+        prepared.map(|prepared| prepared.warnings).unwrap_or_default()
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
         let learned = self.0.memory.now();
-        let prepared = request::chat(&self.target(learned), &request).map_err(|e| self.place(e))?;
+        let prepared = self.prepare(learned, &request)?;
         let error = match self.open(&prepared, Vec::new()).await {
             Ok(events) => return Ok(events),
             Err(error) => error,
@@ -178,14 +207,18 @@ impl Backend for OpenAi {
         let Some((learned, warning)) = self.0.memory.learn(learned, &self.0.dialect, &prepared.body, &error) else {
             return Err(self.explained(error));
         };
-        let again = request::chat(&self.target(learned), &request).map_err(|e| self.place(e))?;
+        let again = self.prepare(learned, &request)?;
         self.open(&again, vec![warning]).await.map_err(|error| self.explained(error))
+    }
+
+    async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
+        self.complete_all(requests).await
     }
 }
 
 impl OpenAi {
     /// Adds what to do about an error of this service.
-    fn explained(&self, error: Error) -> Error {
+    pub(crate) fn explained(&self, error: Error) -> Error {
         let error = self.place(error);
         let hint = match (error.kind(), self.0.dialect.name) {
             (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),

@@ -8,7 +8,7 @@ use mellea_http::auth::{Authorize, KeyHeader};
 use mellea_http::{BaseUrl, Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
 use serde_json::{Map, Value};
 
-use crate::backend::{Inner, OpenAi};
+use crate::backend::{Api, Inner, OpenAi};
 use crate::dialect::{AuthHeader, Dialect};
 use crate::learned::Memory;
 
@@ -49,6 +49,7 @@ pub struct OpenAiBuilder {
     insecure: bool,
     options: ModelOptions,
     context_window: Option<u64>,
+    api: Api,
 }
 
 impl std::fmt::Debug for OpenAiBuilder {
@@ -182,6 +183,14 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Uses the Responses API instead of chat completions: OpenAI's newest models reason across calls of tools only
+    /// there. Nothing is stored by the service; the conversation is sent whole each time, and reasoning goes back in its
+    /// encrypted form. Stop sequences and seeds do not exist there.
+    pub fn responses(mut self) -> Self {
+        self.api = Api::Responses;
+        self
+    }
+
     /// The backend. Nothing is sent.
     ///
     /// # Errors
@@ -234,6 +243,7 @@ impl OpenAiBuilder {
             extra_body: extra_body(&dialect).map_err(at)?,
             model,
             dialect,
+            api: self.api,
             query,
             options: self.options,
             context_window: self.context_window.or(known),
@@ -342,3 +352,6 @@ impl Address {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,8 @@ impl Learned {
     pub(crate) const NO_SCHEMA: Self = Self(32);
     /// A raw completion takes one prompt.
     pub(crate) const ONE_PROMPT: Self = Self(64);
+    /// Reasoning comes without its encrypted form.
+    pub(crate) const NO_ENCRYPTED_REASONING: Self = Self(128);
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -91,6 +93,14 @@ impl Memory {
     }
 }
 
+/// Whether a server says that it takes one prompt, and not a list.
+pub(crate) fn refuses_lists(error: &Error) -> bool {
+    let Some(said) = error.response().filter(|_| matches!(error.status(), Some(400 | 422 | 500))) else { return false };
+    let text = format!("{} {}", said.message, said.body.as_deref().unwrap_or_default()).to_lowercase();
+    let of_type = ["array", "list", "unmarshal", "string", "type"].iter().any(|word| text.contains(word));
+    mentions(&text, "prompt") && of_type
+}
+
 /// Words that say that a field itself is not wanted, and not its value.
 const UNWANTED: [&str; 16] = [
     "unsupported",
@@ -130,6 +140,12 @@ fn lesson(known: Learned, dialect: &Dialect, sent: &dyn Fn(&str) -> bool, text: 
         return Some((Learned::NO_TEMPERATURE, "the model takes no `temperature`; it is left out from now on"));
     }
     let schema = ["response_format", "additionalproperties", "json_schema", "text.format", "invalid schema"];
+    if sent("include") && (text.contains("encrypted content") || text.contains("encrypted_content")) {
+        return Some((
+            Learned::NO_ENCRYPTED_REASONING,
+            "the model has no encrypted reasoning; it is not asked for from now on, and reasoning is not sent back",
+        ));
+    }
     let asked = sent("response_format") || sent("text");
     if !asked || !schema.iter().any(|word| text.contains(word)) {
         return None;

@@ -2,9 +2,13 @@
 
 mod answer;
 mod backend;
+#[doc(hidden)]
+pub mod bench;
 mod builder;
+mod complete;
 mod dialect;
 mod learned;
+mod models;
 mod request;
 pub mod wire;
 

@@ -215,8 +215,8 @@ impl WatsonXBuilder {
     }
 
     /// With these options for every call that does not set them.
-    pub fn options(mut self, options: ModelOptions) -> Self {
-        self.options = self.options.merged(&options);
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = std::mem::take(&mut self.options).merged(options);
         self
     }
 

@@ -100,8 +100,10 @@ pub(crate) fn of_chat(request: &ChatRequest) -> Vec<Warning> {
 /// The same of a generation.
 pub(crate) fn of_raw(options: &RequestOptions, format: Option<&Format>) -> Vec<Warning> {
     let mut warnings = common(options);
-    if options.tool_choice.is_some() {
-        warnings.push(unsupported(ModelOption::ToolChoice.name()));
+    for (asked, option) in [(options.tool_choice.is_some(), ModelOption::ToolChoice), (options.stream, ModelOption::Stream)] {
+        if asked {
+            warnings.push(unsupported(option.name()));
+        }
     }
     unknown(options, |name| RAW.contains(&name) || RAW_TOP.contains(&name), "a generation", &mut warnings);
     if format.is_some() {

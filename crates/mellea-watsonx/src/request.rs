@@ -112,7 +112,7 @@ fn message(message: &Message) -> Result<Value> {
     out.insert("role".to_owned(), message.role.as_str().into());
     let text = message.text();
     // An assistant that calls tools may say nothing; all others have to.
-    if !(text.is_empty() && !message.tool_calls.is_empty()) {
+    if !text.is_empty() || message.tool_calls.is_empty() {
         out.insert("content".to_owned(), text.into());
     }
     match message.role {

@@ -5,7 +5,7 @@ mod proxy;
 
 use futures_util::StreamExt;
 use mellea_core::{
-    Backend, ChatRequest, ErrorKind, Event, FinishReason, Message, ModelOutput, RequestOptions, Result, ToolCall, ToolSpec, Usage,
+    Backend, ChatRequest, ErrorKind, Event, FinishReason, Message, ModelOutput, Result, ToolCall, ToolSpec, Usage,
 };
 use mellea_openai::OpenAi;
 use serde_json::json;
@@ -23,7 +23,9 @@ fn backend(proxy: &Proxy, model: &str) -> OpenAi {
 }
 
 fn ask(stream: bool) -> ChatRequest {
-    ChatRequest::new(vec![Message::user("Say hello.")]).options(RequestOptions { stream, ..RequestOptions::default() })
+    let mut request = ChatRequest::new(vec![Message::user("Say hello.")]);
+    request.options.stream = stream;
+    request
 }
 
 async fn answer(backend: &dyn Backend, request: ChatRequest) -> Result<ModelOutput> {

@@ -58,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, tests: &mut Tests) -> Result<(), Failur
     server.ready(port, "/health", READY)?;
     println!("the server is ready on port {port}");
     let url = format!("http://127.0.0.1:{port}/v1");
-    let result = cargo_test("llama_cpp", &[], &[("MELLEA_LLAMA_CPP_URL", &url)], tests);
+    let result = cargo_test("llama_cpp", &["--test-threads=1"], &[("MELLEA_LLAMA_CPP_URL", &url)], tests);
     if result.is_err() {
         eprintln!("the last lines of the server:\n{}", server.last_words());
     }

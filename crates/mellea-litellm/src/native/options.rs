@@ -94,11 +94,15 @@ pub(crate) enum Structured {
     Tool(Value),
 }
 
-/// Decides how the answer gets its form, and says what is not enforced.
+/// That a model enforces no schema.
+pub(crate) const NO_SCHEMAS: &str = "the model has no structured output";
+
+/// Decides how the answer gets its form, and says what is not enforced; `native` is why the wire's own
+/// means cannot be used.
 pub(crate) fn structured(
     request: &ChatRequest,
     extra: &mut Map<String, Value>,
-    native: bool,
+    native: Result<(), String>,
     limits: &schema::Limits,
     provider: &str,
     warnings: &mut Vec<Warning>,
@@ -107,8 +111,8 @@ pub(crate) fn structured(
     let native = match &wish {
         None => native,
         Some(wish) => match wish.as_str() {
-            Some("native") => true,
-            Some("tool") => false,
+            Some("native") => Ok(()),
+            Some("tool") => Err("it was chosen by `structured_output`".to_owned()),
             _ => {
                 let (option, expected) = (STRUCTURED_OUTPUT.to_owned(), "\"native\" or \"tool\"".to_owned());
                 return Err(ErrorKind::InvalidOption { option, value: wish.to_string(), expected }.into());
@@ -123,8 +127,9 @@ pub(crate) fn structured(
             return Ok(Structured::Free);
         }
     };
-    let why = if native {
-        match schema::restrict(schema, limits) {
+    let why = match native {
+        Err(why) => why,
+        Ok(()) => match schema::restrict(schema, limits) {
             Ok(restricted) => {
                 if !restricted.loose.is_empty() {
                     let words: Vec<_> = restricted.loose.iter().map(|word| format!("`{word}`")).collect();
@@ -133,9 +138,7 @@ pub(crate) fn structured(
                 return Ok(Structured::Native(restricted.schema));
             }
             Err(what) => format!("{provider} has no {what}"),
-        }
-    } else {
-        "the model has no structured output".to_owned()
+        },
     };
     warnings.push(unconstrained(format!("{why}; the answer is asked for as a call of the tool `{JSON_TOOL}`")));
     Ok(Structured::Tool(schema.plain().clone()))

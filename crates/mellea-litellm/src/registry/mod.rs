@@ -11,8 +11,10 @@ use std::sync::{Arc, LazyLock};
 use mellea_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
+use crate::template;
+
 pub(crate) use nearest::distance;
-pub use provider::{Content, DeclaredIn, Form, Key, Kind, Provider, Reasoning, ResponseFormat, TokenField, Var, Verified};
+pub use provider::{Content, DeclaredIn, Form, Key, Kind, OAuth, Provider, Reasoning, ResponseFormat, TokenField, Var, Verified};
 
 static TEXT: &str = include_str!("providers.toml");
 
@@ -180,8 +182,9 @@ pub(crate) fn check(provider: &Provider) -> Result<()> {
     if provider.name.is_empty() || provider.prefixes().any(|name| name.contains('/') || name.contains(char::is_whitespace)) {
         return bad("a prefix must be a word without slashes");
     }
-    let known = crate::template::names(provider.base_url.as_deref().unwrap_or_default());
-    if let Some(name) = known.into_iter().find(|name| !provider.vars.contains_key(*name)) {
+    let in_address = provider.base_url.iter().flat_map(|url| template::names(url));
+    let in_token = provider.oauth.iter().flat_map(|oauth| template::names(&oauth.url)).filter(|name| *name != "origin");
+    if let Some(name) = in_address.chain(in_token).find(|name| !provider.vars.contains_key(*name)) {
         return bad(&format!("`{{{name}}}` in the address is not among `vars`"));
     }
     if let Some(dialect) = provider.dialect.as_deref().filter(|name| crate::dialect::named(name).is_none()) {

@@ -51,6 +51,9 @@ pub struct Provider {
     /// The environment variables that hold a token, if there is no key: it goes as `Authorization:
     /// Bearer`, whatever [`auth`](Self::auth) says.
     pub token_env: Vec<String>,
+    /// How a token is had where there is neither key nor token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuth>,
     /// Whether there must be a key.
     pub key: Key,
     /// The header that takes the key; without one, `Authorization: Bearer`.
@@ -227,6 +230,24 @@ pub struct Var {
     pub env: Vec<String>,
     /// The value if none is set.
     pub default: Option<String>,
+}
+
+/// How tokens are had for a client's id and secret (OAuth 2.0 client credentials).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OAuth {
+    /// The address that gives tokens. Names in braces are [`vars`](Provider::vars), and `origin`,
+    /// which is the scheme and host of the provider's address.
+    pub url: String,
+    /// The environment variables that hold the client's id.
+    pub client_id: Vec<String>,
+    /// The environment variables that hold the client's secret.
+    pub client_secret: Vec<String>,
+    /// What the token is for.
+    pub scope: String,
+    /// Whether id and secret go as `Authorization: Basic` instead of in the body.
+    pub basic: bool,
 }
 
 /// How LiteLLM declares a provider.

@@ -115,3 +115,30 @@ fn rows_survive_their_own_form() {
         assert_eq!(&serde_json::from_str::<Provider>(&text).unwrap(), row);
     }
 }
+
+#[test]
+fn the_readme_has_the_numbers() {
+    let text = include_str!("../../README.md");
+    let Counts { openai_wire, with_address, template, native, proxy_only, .. } = counts();
+    for line in [
+        format!(
+            "| OpenAI's wire | {openai_wire} | {with_address} at an address that is built in, {} at yours |",
+            openai_wire - with_address
+        ),
+        format!("| OpenAI's wire behind an address or a header of its own | {template} |"),
+        format!("| A wire of their own | {native} |"),
+        format!("| Only through a LiteLLM proxy | {proxy_only} |"),
+    ] {
+        assert!(text.contains(&line), "{line}");
+    }
+    for feature in rows().into_iter().filter_map(|row| row.feature.as_deref()) {
+        assert!(text.contains(&format!("| `{feature}` |")), "{feature}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_reader(text in r#"(\[\[provider\]\]\n)?([a-z_]{1,8} ?= ?["\[{a-z0-9]{0,8}["\]}]?\n){0,3}.{0,20}"#) {
+        let _ = Registry::empty().with_toml(&text);
+    }
+}

@@ -4,7 +4,7 @@ use mellea_core::{Backend, ChatRequest, Message, ModelOption, ModelOptions, Thin
 use mellea_litellm::{Form, Kind, LiteLlm, supported_providers};
 use serde_json::{Value, json};
 
-use crate::support::{events, server};
+use crate::support::{events, http, server};
 
 /// A value for each option; none for those that are no part of a request to a provider.
 fn value(option: ModelOption) -> Option<mellea_core::OptionValue> {
@@ -24,12 +24,13 @@ fn value(option: ModelOption) -> Option<mellea_core::OptionValue> {
 
 #[tokio::test]
 async fn every_option_is_sent_or_warned_of_by_every_row() {
-    let server = server().await;
+    let (server, http) = (server().await, http());
     let rows = supported_providers().filter(|row| matches!(row.kind, Kind::Openai | Kind::Template) && row.alias_of.is_none());
     let none: [(&str, &str); 0] = [];
     for row in rows {
         let model = if row.form == Form::RagFlow { "chat/1/m" } else { "m" };
-        let builder = LiteLlm::builder().model(format!("{}/{model}", row.name)).base_url(server.url()).variables(none);
+        let builder =
+            LiteLlm::builder().model(format!("{}/{model}", row.name)).base_url(server.url()).variables(none).http(http.clone());
         let backend = builder.build().unwrap();
         let plain = sent(&server, &backend, ModelOptions::new()).await.0;
         for option in ModelOption::ALL {

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use mellea_core::{Backend, Warning};
+use mellea_http::reqwest;
 use mellea_http::testing::{Recorded, Server};
 use mellea_litellm::{Form, Kind, LiteLlm, Provider, ResponseFormat, TokenField, supported_providers};
 use serde_json::{Value, json};
 
-use crate::support::{KEY, events, formatted, request, server, text};
+use crate::support::{KEY, events, formatted, http, request, server, text};
 
 /// The rows of OpenAI's wire, behind a template or not.
 fn rows() -> impl Iterator<Item = &'static Provider> {
@@ -20,7 +21,7 @@ fn target(row: &'static Provider) -> &'static Provider {
 }
 
 /// A backend of a row, at this server, with its key in the environment's first variable for it.
-fn backend(row: &Provider, server: &Server) -> LiteLlm {
+fn backend(row: &Provider, server: &Server, http: &reqwest::Client) -> LiteLlm {
     let model = match row.form {
         Form::RagFlow => "chat/id/org/model",
         _ => "org/model",
@@ -29,6 +30,7 @@ fn backend(row: &Provider, server: &Server) -> LiteLlm {
     LiteLlm::builder()
         .model(format!("{}/{model}", row.name))
         .base_url(format!("{}/base", server.url()))
+        .http(http.clone())
         .variables(variables.iter().map(|name| (name.clone(), KEY)).collect::<Vec<_>>())
         .build()
         .unwrap_or_else(|error| panic!("{}: {error}", row.name))
@@ -73,7 +75,7 @@ fn check_head(row: &Provider, got: &Recorded) {
 
 fn check_body(row: &Provider, body: &Value, warnings: &[Warning]) {
     let name = &row.name;
-    assert_eq!(body["model"], if row.form == Form::RagFlow { "org/model" } else { "org/model" }, "{name}");
+    assert_eq!(body["model"], "org/model", "{name}");
     let (used, unused) = match row.token_field {
         Some(TokenField::MaxCompletionTokens) => ("max_completion_tokens", "max_tokens"),
         _ => ("max_tokens", "max_completion_tokens"),
@@ -116,10 +118,10 @@ fn names(field: &str) -> &[&str] {
 
 #[tokio::test]
 async fn every_row_sends_what_it_says() {
-    let server = server().await;
+    let (server, http) = (server().await, http());
     let mut seen = String::new();
     for row in rows() {
-        let (backend, row_) = (backend(row, &server), row);
+        let (backend, row_) = (backend(row, &server, &http), row);
         let row = target(row);
         let warnings = backend.unsupported(&request());
         let answer = text(&events(&backend, request()).await);
@@ -139,9 +141,9 @@ async fn every_row_sends_what_it_says() {
 
 #[tokio::test]
 async fn every_row_asks_for_a_form_as_it_says() {
-    let server = server().await;
+    let (server, http) = (server().await, http());
     for row in rows() {
-        let backend = backend(row, &server);
+        let backend = backend(row, &server, &http);
         let row = target(row);
         let answer = text(&events(&backend, formatted()).await);
         assert_eq!(answer, r#"{"city":"Rome"}"#, "{}", row.name);

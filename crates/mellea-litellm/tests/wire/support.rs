@@ -2,7 +2,9 @@
 
 use futures_util::TryStreamExt;
 use mellea_core::{Backend, ChatRequest, Event, Format, Message, RequestOptions, Schema};
+use mellea_http::reqwest;
 use mellea_http::testing::{Recorded, Reply, Server};
+use mellea_litellm::LiteLlm;
 use serde_json::{Value, json};
 
 /// What stands for a key; it must never be seen anywhere but in the header it belongs in.
@@ -33,6 +35,13 @@ fn answer(request: &Recorded) -> Reply {
             "usage": { "prompt_tokens": 1, "completion_tokens": 2 },
         }),
     )
+}
+
+/// One HTTP client for many backends: each of its own reads the system's certificates.
+pub(crate) fn http() -> reqwest::Client {
+    // The first backend chooses who does TLS in this process, which the client needs to know.
+    LiteLlm::builder().model("custom_openai/m").base_url("http://localhost:1").build().unwrap();
+    reqwest::Client::new()
 }
 
 /// A request that uses what providers differ in.

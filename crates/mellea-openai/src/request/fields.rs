@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::dialect::Dialect;
 
+/// Fields that hold several settings, of which the backend may write one and the caller another.
+const MERGED: [&str; 4] = ["chat_template_kwargs", "structured_outputs", "text", "reasoning"];
+
 /// Gathers the fields of a body, and what of them the service does not take.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
@@ -36,7 +39,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Sets a field that the caller named; `chat_template_kwargs` is merged.
+    /// Sets a field that the caller named; those that hold several settings are merged.
     pub(crate) fn set_native(&mut self, name: String, value: Value) {
         if self.dialect.drops(&name) {
             self.unsupported_native(name);
@@ -44,7 +47,7 @@ impl<'a> Fields<'a> {
         }
         let name = self.renamed(&name);
         match (self.body.get_mut(&name), value) {
-            (Some(Value::Object(old)), Value::Object(new)) if name == "chat_template_kwargs" => old.extend(new),
+            (Some(Value::Object(old)), Value::Object(new)) if MERGED.contains(&name.as_str()) => old.extend(new),
             (_, value) => {
                 self.body.insert(name, value);
             }

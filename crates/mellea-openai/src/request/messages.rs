@@ -138,6 +138,7 @@ pub(crate) fn image_url(dialect: &Dialect, image: &mellea_core::Image) -> Result
     }
 }
 
+/// The base64 of a piece of audio.
 fn audio_data<'a>(dialect: &Dialect, audio: &'a mellea_core::Audio) -> Result<&'a str> {
     if !dialect.audio {
         return Err(invalid("audio", format!("{} hears no audio", dialect.name)));

@@ -2,9 +2,10 @@
 
 mod fields;
 mod messages;
+pub(crate) mod responses;
 mod schema;
 
-use mellea_core::{ChatRequest, Error, ErrorKind, ModelOption, Result, Warning};
+use mellea_core::{ChatRequest, Error, ErrorKind, Format, ModelOption, RawRequest, Result, Thinking, Warning};
 use mellea_http::CallOptions;
 use serde_json::{Map, Value};
 
@@ -85,6 +86,45 @@ pub(crate) fn settings(target: &Target<'_>, request: &ChatRequest) -> Result<Pre
     Ok(Prepared { body, call, warnings, streamed: options.stream, means })
 }
 
+/// The whole call for raw completions, which have these options and this form in common.
+pub(crate) fn raw(target: &Target<'_>, prompt: Value, request: &RawRequest) -> Result<Prepared> {
+    let options = &request.options;
+    let mut extra = options.extra.clone();
+    let call = CallOptions::take(options, &mut extra)?;
+    check_extra(&extra)?;
+    let mut fields = Fields::new(&target.dialect);
+    match &request.format {
+        Some(Format::JsonSchema(form)) => schema::guided(&mut fields, "json", form.plain().clone()),
+        Some(Format::Regex(pattern)) => schema::guided(&mut fields, "regex", pattern.as_str().into()),
+        Some(_) => fields.unconstrained("this backend does not know this form of answer"),
+        None => {}
+    }
+    if let Some(limit) = options.max_new_tokens {
+        fields.set_option("max_tokens", limit, ModelOption::MaxNewTokens);
+    }
+    common(&mut fields, target, options);
+    for (asked, option) in
+        [(options.thinking.is_some(), ModelOption::Thinking), (options.tool_choice.is_some(), ModelOption::ToolChoice)]
+    {
+        if asked {
+            fields.unsupported(option);
+        }
+    }
+    if extra.shift_remove("stream_options").is_some() {
+        fields.warn("`stream_options` is for streams only; it was left out");
+    }
+    for (name, value) in extra {
+        fields.set_native(name, value);
+    }
+    let (mut rest, warnings) = fields.finish();
+    let mut body = Map::new();
+    body.insert("model".to_owned(), target.model.into());
+    body.insert("prompt".to_owned(), prompt);
+    body.append(&mut rest);
+    call.merge_into(&mut body);
+    Ok(Prepared { body, call, warnings, streamed: false, means: Means::Field })
+}
+
 /// Refuses options that cannot be passed on.
 pub(crate) fn check_extra(extra: &Map<String, Value>) -> Result<()> {
     let invalid = |option: &str, value: &Value, expected: &str| {
@@ -144,6 +184,15 @@ fn sampling(fields: &mut Fields<'_>, target: &Target<'_>, request: &ChatRequest,
     if let Some(limit) = options.max_new_tokens {
         fields.set_option(dialect.token_field.as_str(), limit, ModelOption::MaxNewTokens);
     }
+    common(fields, target, options);
+    if let Some(thinking) = options.thinking {
+        self::thinking(fields, dialect.thinking, thinking, extra);
+    }
+}
+
+/// What chats and raw completions name alike.
+fn common(fields: &mut Fields<'_>, target: &Target<'_>, options: &mellea_core::RequestOptions) {
+    let dialect = &target.dialect;
     if let Some(mut temperature) = options.temperature {
         if let Some(max) = dialect.max_temperature.filter(|max| temperature > *max) {
             fields.warn(format!("the temperature was lowered from {temperature} to {max}, the most that {} takes", dialect.name));
@@ -161,9 +210,6 @@ fn sampling(fields: &mut Fields<'_>, target: &Target<'_>, request: &ChatRequest,
     if !options.stop_sequences.is_empty() {
         fields.set_option("stop", options.stop_sequences.clone(), ModelOption::StopSequences);
     }
-    if let Some(thinking) = options.thinking {
-        self::thinking(fields, dialect.thinking, thinking, extra);
-    }
     if options.context_window.is_some() {
         fields.unsupported(ModelOption::ContextWindow);
     }
@@ -175,21 +221,25 @@ fn sampling(fields: &mut Fields<'_>, target: &Target<'_>, request: &ChatRequest,
     }
 }
 
-fn thinking(fields: &mut Fields<'_>, by: ThinkingField, thinking: mellea_core::Thinking, extra: &Map<String, Value>) {
-    use mellea_core::Thinking;
+/// The word for an effort; on is the middle one.
+fn effort(thinking: Thinking) -> &'static str {
+    match thinking {
+        Thinking::Off => "none",
+        Thinking::Low => "low",
+        Thinking::On | Thinking::Medium => "medium",
+        Thinking::High => "high",
+    }
+}
+
+fn thinking(fields: &mut Fields<'_>, by: ThinkingField, thinking: Thinking, extra: &Map<String, Value>) {
     if extra.contains_key("reasoning_effort") {
         let (dropped, used) = (ModelOption::Thinking.name().to_owned(), "reasoning_effort".to_owned());
         fields.push(Warning::ConflictingOption { dropped, used });
         return;
     }
-    let level = match thinking {
-        Thinking::Low => Some("low"),
-        Thinking::Medium => Some("medium"),
-        Thinking::High => Some("high"),
-        Thinking::On | Thinking::Off => None,
-    };
     let on = thinking != Thinking::Off;
-    let effort = level.unwrap_or(if on { "medium" } else { "none" });
+    let effort = effort(thinking);
+    let level = (!matches!(thinking, Thinking::On | Thinking::Off)).then_some(effort);
     let option = ModelOption::Thinking;
     match by {
         ThinkingField::ReasoningEffort => fields.set_option("reasoning_effort", effort, option),

@@ -269,15 +269,23 @@ impl ChatDecoder {
 
     fn reason(&mut self, called: bool) -> FinishReason {
         let reason = self.finish.take();
-        match reason.as_deref().unwrap_or("stop") {
-            _ if self.refused => FinishReason::ContentFilter,
-            "length" | "max_tokens" | "model_length" | "max_output_tokens" => FinishReason::Length,
-            "content_filter" | "safety" => FinishReason::ContentFilter,
-            // What was called counts more than what is said of it: servers say `stop` after calls.
-            "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => {
-                if called { FinishReason::ToolCalls } else { FinishReason::Stop }
+        if self.refused { FinishReason::ContentFilter } else { finish_reason(reason.as_deref(), called) }
+    }
+}
+
+/// What a server's word for the end means. What was called counts more than what is said of it: servers say `stop` after
+/// calls.
+pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
+    match word.unwrap_or_default() {
+        "length" | "max_tokens" | "model_length" | "max_output_tokens" => FinishReason::Length,
+        "content_filter" | "safety" => FinishReason::ContentFilter,
+        "" | "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => {
+            if called {
+                FinishReason::ToolCalls
+            } else {
+                FinishReason::Stop
             }
-            other => FinishReason::Other(other.to_owned()),
         }
+        other => FinishReason::Other(other.to_owned()),
     }
 }

@@ -7,6 +7,7 @@
 mod chat;
 mod fault;
 mod logprobs;
+mod responses;
 mod think;
 pub(crate) mod tolerant;
 mod tool_calls;
@@ -14,9 +15,11 @@ mod tool_calls;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(crate) use chat::finish_reason;
 pub use chat::{ChatDecoder, ChatSettings};
 pub use fault::Fault;
 pub use logprobs::{Alternatives, Logprobs, Nullable, TokenEntry};
+pub use responses::{IncompleteDetails, ResponseBody, ResponsesDecoder, ResponsesEvent};
 pub use tool_calls::ToolCallAccumulator;
 
 use mellea_core::Usage;

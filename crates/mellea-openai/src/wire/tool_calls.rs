@@ -171,3 +171,6 @@ fn begins_another(call: &Call, id: &str, name: &str, arguments: &Value) -> bool 
     let says_more = !matches!(arguments, Value::Null) && arguments.as_str() != Some("");
     (says_more || name != call.name) && call.is_complete()
 }
+
+#[cfg(test)]
+mod tests;

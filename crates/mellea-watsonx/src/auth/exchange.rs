@@ -178,7 +178,31 @@ impl Authorize for InBody {
 
 #[cfg(test)]
 mod tests {
+    use mellea_http::testing::{Reply, Server};
+
     use super::*;
+
+    #[tokio::test]
+    async fn each_form_asks_in_its_own_way() {
+        let server = Server::start().await.unwrap();
+        let in_a_minute = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + 60;
+        let jwt = format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(format!(r#"{{"exp": {in_a_minute}}}"#)));
+        for (form, body, seconds) in [
+            (Form::Iam, json!({ "access_token": "t", "expires_in": "3600" }), 3600..=3600),
+            (Form::Iam, json!({ "access_token": "t" }), 1200..=1200),
+            (Form::Iam, json!({ "access_token": "t", "expires_in": u64::MAX }), 2_592_000..=2_592_000),
+            (Form::Saas, json!({ "token": jwt }), 1..=60),
+        ] {
+            let route = format!("POST /{}/{}", server.count(), form.path());
+            server.on(&route).reply(Reply::json(200, &body));
+            let url = format!("{}{}", server.url(), &route[5..]);
+            let client = Client::builder("watsonx", url).build().unwrap();
+            let exchange = Exchange { client, grantee: Grantee::Key(form, "key".into()) };
+            let token = exchange.fetch().await.unwrap();
+            assert!(seconds.contains(&token.lifetime.as_secs()), "{body}: {:?}", token.lifetime);
+        }
+        assert_eq!(server.requests()[3].json(), json!({ "apikey": "key" }));
+    }
 
     #[test]
     fn a_token_says_how_long_it_is_good() {

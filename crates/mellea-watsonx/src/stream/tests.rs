@@ -18,11 +18,13 @@ fn whole(body: &str) -> (Vec<Event>, Result<(), Fault>) {
 }
 
 fn calls(events: &[Event]) -> Vec<(&str, &str, Value)> {
-    let call = |event| match event {
-        &Event::ToolCall(ref call) => Some((call.id.as_str(), call.name.as_str(), call.arguments.clone())),
-        _ => None,
-    };
-    events.iter().filter_map(call).collect()
+    let mut calls = Vec::new();
+    for event in events {
+        if let Event::ToolCall(call) = event {
+            calls.push((call.id.as_str(), call.name.as_str(), call.arguments.clone()));
+        }
+    }
+    calls
 }
 
 #[test]

@@ -61,7 +61,9 @@ impl Proxy {
         std::fs::write(&config, configuration(&server.url()).to_string()).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "keeper", &program, "--host", "127.0.0.1", "--port", &port.to_string(), "--config"]).arg(&config);
+        command
+            .args(["-c", KEEPER, "keeper", &program, "--host", "127.0.0.1", "--port", &port.to_string(), "--config"])
+            .arg(&config);
         // Otherwise it asks GitHub for prices.
         command.env("LITELLM_LOCAL_MODEL_COST_MAP", "True").current_dir(directory.path()).stdin(Stdio::piped());
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
@@ -117,7 +119,10 @@ fn reply(request: &Recorded) -> Reply {
     let whole = |message: Value, finish: &str| {
         let choice = json!({"index": 0, "message": message, "finish_reason": finish});
         let usage = json!({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12});
-        Reply::json(200, &json!({"id": "r1", "object": "chat.completion", "created": 1, "model": asked["model"], "choices": [choice], "usage": usage}))
+        Reply::json(
+            200,
+            &json!({"id": "r1", "object": "chat.completion", "created": 1, "model": asked["model"], "choices": [choice], "usage": usage}),
+        )
     };
     match asked["model"].as_str() {
         Some("answers") if stream => {
@@ -132,15 +137,22 @@ fn reply(request: &Recorded) -> Reply {
             whole(json!({"role": "assistant", "content": "It is 15:20."}), "stop")
         }
         Some("calls") => {
-            let call = json!({"id": "call_7", "type": "function", "function": {"name": "get_time", "arguments": "{\"city\":\"Lima\"}"}});
+            let call =
+                json!({"id": "call_7", "type": "function", "function": {"name": "get_time", "arguments": "{\"city\":\"Lima\"}"}});
             whole(json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls")
         }
         Some("breaks") => {
             let steps = ["Hello ", "from "].map(|text| Step::send(data(&chunk(json!({"content": text}), None))));
             Reply::stream("text/event-stream", steps.into_iter().chain([Step::Reset]))
         }
-        Some("refuses") => Reply::json(429, &json!({"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limit_exceeded"}})),
-        _ => Reply::json(404, &json!({"error": {"message": "no such model", "type": "invalid_request_error", "code": "model_not_found"}})),
+        Some("refuses") => Reply::json(
+            429,
+            &json!({"error": {"message": "slow down", "type": "rate_limit_error", "code": "rate_limit_exceeded"}}),
+        ),
+        _ => Reply::json(
+            404,
+            &json!({"error": {"message": "no such model", "type": "invalid_request_error", "code": "model_not_found"}}),
+        ),
     }
 }
 
