@@ -2,14 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use mellea_core::{
-    Backend, ChatContext, ChatRequest, Context, Event, EventStream, FinishReason, Instruct, Message, ModelOutput, Result, Schema,
-    Session, check, req,
+    Backend, BackendExt, ChatContext, ChatRequest, Context, Event, EventStream, FinishReason, Instruct, Limiter, Message,
+    ModelOutput, Result, Schema, Session, check, req,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,15 +62,32 @@ fn calls(c: &mut Criterion) {
         b.to_async(&runtime).iter(|| async { checked(&m).await.unwrap() });
     });
     c.bench_function("chat", |b| b.to_async(&runtime).iter(|| async { m.chat("Hello").await.unwrap() }));
-    c.bench_function("backend alone", |b| {
-        let backend = m.backend();
-        b.to_async(&runtime).iter(|| async {
-            let mut stream = backend.chat(ChatRequest::new(vec![Message::user("Hello")])).await.unwrap();
-            while let Some(event) = stream.next().await {
-                black_box(event.unwrap());
-            }
-        });
-    });
+    c.bench_function("backend alone", |b| b.to_async(&runtime).iter(|| ask(m.backend())));
+}
+
+async fn ask(backend: &impl Backend) {
+    let mut stream = backend.chat(ChatRequest::new(vec![Message::user("Hello")])).await.unwrap();
+    while let Some(event) = stream.next().await {
+        black_box(event.unwrap());
+    }
+}
+
+/// What a backend around a backend adds to "alone".
+fn decorators(c: &mut Criterion) {
+    let runtime = runtime();
+    let backend = || Instant::text("dear alice, please come to the launch.");
+    let mut group = c.benchmark_group("backend");
+    let alone = backend();
+    group.bench_function("alone", |b| b.to_async(&runtime).iter(|| ask(&alone)));
+    let limited = backend().limited(Limiter::new().concurrency(4).unwrap().per_second(1e9).unwrap().burst(u32::MAX).unwrap());
+    group.bench_function("limited", |b| b.to_async(&runtime).iter(|| ask(&limited)));
+    let fallback = backend().or(backend());
+    group.bench_function("with a fallback", |b| b.to_async(&runtime).iter(|| ask(&fallback)));
+    let cached = backend().cached(NonZeroUsize::MIN);
+    group.bench_function("cached, hit", |b| b.to_async(&runtime).iter(|| ask(&cached)));
+    let uncached = backend().cached(NonZeroUsize::MIN).max_bytes(0);
+    group.bench_function("cached, miss", |b| b.to_async(&runtime).iter(|| ask(&uncached)));
+    group.finish();
 }
 
 fn history(turns: usize, policy: ChatContext) -> Context {
@@ -174,6 +192,6 @@ fn quick() -> Criterion {
 criterion_group! {
     name = benches;
     config = quick();
-    targets = calls, contexts, prompts, schemas, streams
+    targets = calls, decorators, contexts, prompts, schemas, streams
 }
 criterion_main!(benches);

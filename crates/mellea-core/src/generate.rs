@@ -9,6 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::limit;
 use crate::output::{FinishReason, ModelOutput, Warning};
 use crate::telemetry;
 use crate::testing;
@@ -84,7 +85,12 @@ async fn fold(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning
         warnings,
         ..ModelOutput::default()
     };
-    let mut events = within(silence, TimeoutPhase::FirstToken, backend.chat(request)).await??;
+    let call = backend.chat(request);
+    let mut events = match silence {
+        None => call.await,
+        // A call that waits for its turn in a limiter is not silent: only the service's time counts.
+        Some(limit) => limit::timeout(limit, call).await.unwrap_or_else(|| Err(silent(TimeoutPhase::FirstToken, limit))),
+    }?;
     let mut guard = json.then(WhitespaceGuard::default);
     let finished = match read(&mut events, silence, start, &mut output, guard.as_mut(), shared).await {
         Ok(finished) => finished,
@@ -153,7 +159,7 @@ async fn read(
             Event::Warning(warning) => output.warnings.push(warning),
             Event::Logits(rows) => output.logits.get_or_insert_default().extend(rows),
             Event::Logprobs(tokens) => output.logprobs.extend(tokens),
-            Event::Replay(value) => output.replay = Some(value),
+            Event::Replay(value) => output.replay = Some(Arc::new(value)),
             Event::Raw(value) => output.raw = Some(value),
             Event::Finish(reason) => finish = Some(reason),
         }
@@ -166,10 +172,12 @@ async fn read(
 async fn within<F: Future>(limit: Option<std::time::Duration>, phase: TimeoutPhase, future: F) -> Result<F::Output> {
     match limit {
         None => Ok(future.await),
-        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| {
-            Error::from(ErrorKind::Timeout { phase, limit }).with_hint("`ModelOption::StreamTimeout` sets this limit")
-        }),
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| silent(phase, limit)),
     }
+}
+
+fn silent(phase: TimeoutPhase, limit: std::time::Duration) -> Error {
+    Error::from(ErrorKind::Timeout { phase, limit }).with_hint("`ModelOption::StreamTimeout` sets this limit")
 }
 
 pub(crate) fn truncated(output: &ModelOutput, limit: Option<u64>) -> ErrorKind {

@@ -27,7 +27,9 @@ pub mod testing;
 pub mod thunk;
 pub mod tool;
 
-pub use backend::{Backend, Capabilities, ChatRequest, Event, EventStream, Format, RawRequest};
+pub use backend::{
+    Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
+};
 pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};

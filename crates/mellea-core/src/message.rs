@@ -1,6 +1,7 @@
 //! Chat messages: what a request and a context are made of.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,7 +65,7 @@ pub struct Message {
     /// Of an assistant's message that calls tools: what its provider wants back with it, see
     /// [`ModelOutput::replay`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replay: Option<Value>,
+    pub replay: Option<Arc<Value>>,
     /// An assistant's tool calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,

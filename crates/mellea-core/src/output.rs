@@ -1,5 +1,6 @@
 //! What a model answered: the text, and all that is known about how it came to be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub struct ModelOutput {
     /// What the provider wants back with this turn, such as signatures of its reasoning: an object
     /// with one entry for each wire. It is kept in the conversation on turns that call tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replay: Option<Value>,
+    pub replay: Option<Arc<Value>>,
     /// The raw scores of each generated token, one row of vocabulary size per token, where
     /// [`ModelOption::RawLogits`](crate::ModelOption::RawLogits) or
     /// [`Logits`](crate::ModelOption::Logits) was asked for and the backend has them.

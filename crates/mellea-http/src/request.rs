@@ -175,28 +175,28 @@ mod tests {
 
     use super::*;
 
-    fn take(extra: Value) -> (Result<CallOptions>, Map<String, Value>) {
+    fn take(extra: &Value) -> (Result<CallOptions>, Map<String, Value>) {
         let mut extra = extra.as_object().unwrap().clone();
         (CallOptions::take(&RequestOptions::default(), &mut extra), extra)
     }
 
     #[test]
     fn its_options_are_taken_and_others_left() {
-        let (call, rest) = take(json!({"timeout": 1.5, "extra_headers": {"x-a": "b"}, "extra_body": {"c": 1}, "top_p": 0.5}));
+        let (call, rest) = take(&json!({"timeout": 1.5, "extra_headers": {"x-a": "b"}, "extra_body": {"c": 1}, "top_p": 0.5}));
         let call = call.unwrap();
         assert_eq!(call.timeout, Some(Duration::from_millis(1500)));
         assert_eq!(call.headers["x-a"], "b");
         assert_eq!(Value::Object(rest), json!({"top_p": 0.5}));
         for bad in [json!({"timeout": 0}), json!({"timeout": "1"}), json!({"extra_headers": {"a": 1}}), json!({"extra_body": 1})]
         {
-            let (call, _) = take(bad);
+            let (call, _) = take(&bad);
             assert!(matches!(call.unwrap_err().kind(), ErrorKind::InvalidOption { .. }));
         }
     }
 
     #[test]
     fn a_body_replaces_fields_and_merges_template_arguments() {
-        let (call, _) = take(json!({"extra_body": {"a": {"y": 2}, "chat_template_kwargs": {"y": 2}}}));
+        let (call, _) = take(&json!({"extra_body": {"a": {"y": 2}, "chat_template_kwargs": {"y": 2}}}));
         let mut target = json!({"a": {"x": 1}, "chat_template_kwargs": {"x": 1, "y": 1}}).as_object().unwrap().clone();
         call.unwrap().merge_into(&mut target);
         assert_eq!(Value::Object(target), json!({"a": {"y": 2}, "chat_template_kwargs": {"x": 1, "y": 2}}));

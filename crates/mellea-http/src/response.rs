@@ -21,6 +21,8 @@ pub struct Response {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
+    /// Something of the body has come.
+    pub(crate) begun: bool,
     /// Held until the response is dropped.
     pub(crate) _permit: Option<Permit>,
 }
@@ -88,7 +90,9 @@ impl Response {
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let place = self.place.clone();
         let connect = self.limits.connect;
-        let next = self.limits.within(&place, self.limits.idle, TimeoutPhase::NextToken, self.http.chunk()).await?;
+        let phase = if self.begun { TimeoutPhase::NextToken } else { TimeoutPhase::FirstToken };
+        let next = self.limits.within(&place, self.limits.idle, phase, self.http.chunk()).await?;
+        self.begun = true;
         next.map_err(|error| place.transport(error, connect))
     }
 
@@ -221,11 +225,11 @@ impl<F: Framer> Frames<F> {
     /// [`ErrorKind::MalformedResponse`] with the path of what does not fit, or
     /// [`ErrorKind::StreamInterrupted`].
     pub fn json<'de, T: serde::Deserialize<'de>>(&self, text: &'de str) -> Result<T> {
-        serde_json::from_str(text).map_err(|plain| self.explain(text, plain))
+        serde_json::from_str(text).map_err(|plain| self.explain(text, &plain))
     }
 
     /// The slow way is for errors only: following the path costs.
-    fn explain(&self, text: &str, plain: serde_json::Error) -> Error {
+    fn explain(&self, text: &str, plain: &serde_json::Error) -> Error {
         if self.ended && plain.is_eof() {
             return self.response.place.interrupted();
         }

@@ -77,7 +77,7 @@ pub(super) struct Completion {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Completed {
-    Output(ModelOutput),
+    Output(Box<ModelOutput>),
     Error(Fault),
 }
 

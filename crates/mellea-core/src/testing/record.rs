@@ -184,7 +184,7 @@ fn store_completed(result: &Result<ModelOutput>, redactor: &Redactor) -> Complet
         Ok(output) => {
             let logits = output.logits.clone().map(finite_rows);
             let timeless = ModelOutput { latency: Default::default(), time_to_first_token: None, logits, ..output.clone() };
-            Completed::Output(through_json(timeless, redactor))
+            Completed::Output(Box::new(through_json(timeless, redactor)))
         }
     }
 }

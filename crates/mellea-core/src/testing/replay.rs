@@ -105,7 +105,7 @@ impl Replayer {
         let recorded = self.cassette.completions.iter().map(|completion| &completion.request);
         let found = take(&mut self.used().completions, recorded, &request).map_err(|error| self.place(error))?;
         match self.cassette.completions.get(found).map(|completion| &completion.result) {
-            Some(Completed::Output(output)) => Ok(output.clone()),
+            Some(Completed::Output(output)) => Ok((**output).clone()),
             Some(Completed::Error(fault)) => Err(fault.replay()),
             None => Err(ErrorKind::Testing("the cassette is damaged".to_owned()).into()),
         }

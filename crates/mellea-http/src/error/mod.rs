@@ -190,7 +190,8 @@ fn excerpt(body: &[u8], redactor: &Redactor) -> String {
     let text = String::from_utf8_lossy(body.get(..body.len().min(8 * MAX_ERROR_BODY)).unwrap_or_default());
     let mut text = redactor.text(&text).into_owned();
     if text.len() > MAX_ERROR_BODY {
-        text.truncate(text.floor_char_boundary(MAX_ERROR_BODY));
+        let end = (0..=MAX_ERROR_BODY).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
     }
     text
 }

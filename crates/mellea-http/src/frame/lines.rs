@@ -3,6 +3,9 @@
 use super::{Framer, MAX_FRAME_BYTES};
 use crate::error::Fault;
 
+/// The byte order mark in UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Cuts bytes into lines. LF, CRLF and CR end a line; a byte order mark at the start is dropped.
 #[derive(Debug)]
 pub struct Lines {
@@ -13,7 +16,7 @@ pub struct Lines {
     seen: usize,
     /// The last line ended with CR: an LF that follows belongs to it.
     after_cr: bool,
-    /// Nothing came yet, so a byte order mark may.
+    /// What came may still be the start of a byte order mark.
     fresh: bool,
     limit: usize,
 }
@@ -39,12 +42,11 @@ impl Lines {
             self.start = 0;
         }
         self.bytes.extend_from_slice(bytes);
-        if self.fresh && self.bytes.len() >= 3 {
-            self.fresh = false;
-            if self.bytes.starts_with(b"\xEF\xBB\xBF") {
-                self.start = 3;
-                self.seen = 3;
+        if self.fresh {
+            if self.bytes.starts_with(MARK) {
+                (self.start, self.seen) = (MARK.len(), MARK.len());
             }
+            self.fresh = self.start == 0 && MARK.starts_with(&self.bytes);
         }
     }
 
@@ -52,9 +54,9 @@ impl Lines {
     ///
     /// # Errors
     /// [`Fault::TooLong`] for a line of more than the limit.
-    pub fn next(&mut self) -> Option<Result<&[u8], Fault>> {
+    pub fn next_line(&mut self) -> Option<Result<&[u8], Fault>> {
         // A byte order mark may still come to be complete.
-        if self.fresh && b"\xEF\xBB\xBF".starts_with(self.bytes.get(..self.bytes.len().min(3)).unwrap_or_default()) {
+        if self.fresh {
             return None;
         }
         if self.after_cr && self.start < self.bytes.len() {
@@ -112,7 +114,7 @@ impl Framer for LineFramer {
 
     fn next(&mut self) -> Option<Result<String, Fault>> {
         loop {
-            match self.0.next()? {
+            match self.0.next_line()? {
                 Ok(line) if line.trim_ascii().is_empty() => {}
                 Ok(line) => return Some(text(line)),
                 Err(fault) => return Some(Err(fault)),

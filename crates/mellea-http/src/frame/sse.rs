@@ -82,7 +82,7 @@ impl Framer for SseFramer {
 
     fn next(&mut self) -> Option<Result<SseEvent, Fault>> {
         loop {
-            let line = match self.lines.next()? {
+            let line = match self.lines.next_line()? {
                 Ok(line) => line,
                 Err(fault) => return Some(Err(fault)),
             };

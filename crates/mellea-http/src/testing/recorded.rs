@@ -155,6 +155,10 @@ impl Decoder {
         while buffer.starts_with(b"\r\n") {
             buffer.advance(2);
         }
+        // TLS, or something else that has no lines to wait for.
+        if buffer.first().is_some_and(|byte| !matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'\r')) {
+            return Err(400);
+        }
         let Some(end) = memmem::find(buffer, b"\r\n\r\n") else {
             return if buffer.len() > HEAD { Err(431) } else { Ok(false) };
         };
@@ -253,6 +257,7 @@ mod tests {
     fn what_is_no_request_is_refused() {
         for (text, status) in [
             ("hello\r\n\r\n", 400),
+            ("\u{16}\u{3}\u{1}", 400),
             ("GET / HTTP/2\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
             ("POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400),

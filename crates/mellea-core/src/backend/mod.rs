@@ -1,5 +1,39 @@
 //! The backend trait: a complete request goes in, a stream of events comes out.
 
+/// Answers the questions about a backend as another one does.
+macro_rules! described_by {
+    ($self:ident => $backend:expr) => {
+        fn provider(&$self) -> &str {
+            $backend.provider()
+        }
+        fn model(&$self) -> &str {
+            $backend.model()
+        }
+        fn capabilities(&$self) -> Capabilities {
+            $backend.capabilities()
+        }
+        fn default_options(&$self) -> ModelOptions {
+            $backend.default_options()
+        }
+        fn synonyms(&$self) -> &'static [(&'static str, ModelOption)] {
+            $backend.synonyms()
+        }
+        fn unsupported(&$self, request: &ChatRequest) -> Vec<Warning> {
+            $backend.unsupported(request)
+        }
+        fn is_real(&$self) -> bool {
+            $backend.is_real()
+        }
+    };
+}
+
+mod cached;
+mod ext;
+mod fallback;
+mod limited;
+mod round_robin;
+mod several;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +49,12 @@ use crate::options::{ModelOption, ModelOptions, RequestOptions};
 use crate::output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 use crate::schema::Schema;
 use crate::tool::{ToolCall, ToolSpec};
+
+pub use cached::{CacheStats, Cached};
+pub use ext::BackendExt;
+pub use fallback::{Fallback, Tried};
+pub use limited::Limited;
+pub use round_robin::RoundRobin;
 
 /// A language model behind some wire, or in this process.
 ///
@@ -89,27 +129,7 @@ macro_rules! forward {
     ($($pointer:ty),*) => {$(
         #[async_trait]
         impl<B: Backend + ?Sized> Backend for $pointer {
-            fn provider(&self) -> &str {
-                (**self).provider()
-            }
-            fn model(&self) -> &str {
-                (**self).model()
-            }
-            fn capabilities(&self) -> Capabilities {
-                (**self).capabilities()
-            }
-            fn default_options(&self) -> ModelOptions {
-                (**self).default_options()
-            }
-            fn synonyms(&self) -> &'static [(&'static str, ModelOption)] {
-                (**self).synonyms()
-            }
-            fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
-                (**self).unsupported(request)
-            }
-            fn is_real(&self) -> bool {
-                (**self).is_real()
-            }
+            described_by!(self => (**self));
             async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
                 (**self).chat(request).await
             }
@@ -293,3 +313,6 @@ impl fmt::Debug for EventStream {
         f.debug_struct("EventStream").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

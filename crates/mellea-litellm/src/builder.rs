@@ -1,0 +1,224 @@
+//! Setting up a [`LiteLlm`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use mellea_core::limit::Limiter;
+use mellea_core::{Backend, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_http::{Retry, Secret, Timeouts, reqwest};
+
+use crate::backend::LiteLlm;
+use crate::control::Control;
+use crate::env::Env;
+use crate::keys::{self, Credential, Vars};
+use crate::registry::{Kind, Provider, Registry};
+use crate::route::{self, Route};
+use crate::{exchange, form, openai};
+
+/// Sets up a [`LiteLlm`]; nothing is sent before the first call.
+///
+/// ```
+/// use mellea_litellm::LiteLlm;
+///
+/// let backend = LiteLlm::builder()
+///     .model("litellm_proxy/my-alias")
+///     .base_url("http://localhost:4000")
+///     .api_key("sk-1234")
+///     .build()?;
+/// assert!(!format!("{backend:?}").contains("sk-1234"));
+/// # Ok::<(), mellea_core::Error>(())
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "a backend is made by `build`"]
+pub struct LiteLlmBuilder {
+    pub(crate) model: Option<ModelRef>,
+    pub(crate) registry: Option<Registry>,
+    pub(crate) env: Env,
+    pub(crate) credential: Option<Credential>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) vars: BTreeMap<String, String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) options: ModelOptions,
+    pub(crate) timeouts: Option<Timeouts>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) limiter: Option<Limiter>,
+    pub(crate) http: Option<reqwest::Client>,
+    pub(crate) insecure: bool,
+}
+
+impl LiteLlmBuilder {
+    /// The model: `provider/model`, or a [`ModelIdentifier`](mellea_core::model::ModelIdentifier),
+    /// which means the model at Ollama, else at Bedrock.
+    pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Finds providers here instead of in [`Registry::builtin`].
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// The key. Without one, the provider's environment variables count.
+    pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.credential = Some(Credential::Key(key.into()));
+        self
+    }
+
+    /// A token instead of a key: it goes as `Authorization: Bearer` even where keys have a header of
+    /// their own, such as one of Entra for Azure.
+    pub fn token(mut self, token: impl Into<Secret>) -> Self {
+        self.credential = Some(Credential::Token(token.into()));
+        self
+    }
+
+    /// The address of the service, instead of the environment's and the provider's own. What the
+    /// environment holds as key is not sent to an address that only looks like the provider's, or is
+    /// another provider's; what [`api_key`](Self::api_key) gives goes wherever this says.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// A part of the provider's address, such as `account_id` for Cloudflare.
+    pub fn var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// The region (Bedrock) or location (Vertex AI).
+    pub fn region(self, region: impl Into<String>) -> Self {
+        self.var("region", region)
+    }
+
+    /// The project (Vertex AI, watsonx.ai).
+    pub fn project(self, project: impl Into<String>) -> Self {
+        self.var("project", project)
+    }
+
+    /// The version of the interface (Azure): `v1` for the one without deployments in the address.
+    pub fn api_version(self, version: impl Into<String>) -> Self {
+        self.var("api_version", version)
+    }
+
+    /// Reads these instead of the process's environment: for keys that are kept elsewhere.
+    pub fn variables<K: Into<String>, V: Into<Secret>>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.env = Env::Given(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()));
+        self
+    }
+
+    /// Sends this header with every request.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// An option that every request has unless the session or the call says otherwise.
+    ///
+    /// LiteLLM's own settings are taken here as well: `api_base` (before [`base_url`](Self::base_url)),
+    /// `api_key`, `api_version`, `num_retries`, `aws_region_name`, `vertex_location`,
+    /// `vertex_project`; `drop_params` is what happens anyway, with a warning for each.
+    pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
+        self.options.set(key, value);
+        self
+    }
+
+    /// Options that every request has, added to those there are.
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = self.options.merged(options);
+        self
+    }
+
+    /// With these limits of time.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = Some(timeouts);
+        self
+    }
+
+    /// With this policy of retries.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sends no more than this limiter lets through.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// Uses a ready client of reqwest.
+    pub fn http(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Sends keys over plain `http` to hosts of the open network as well.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// The backend. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a model without a known provider, a provider that cannot be called,
+    /// an address or key that is missing, and a key that may not go to the address.
+    pub fn build(mut self) -> Result<LiteLlm> {
+        let model = self.model.take().ok_or_else(|| ErrorKind::Config("no model is named: `model` is missing".to_owned()))?;
+        let name = route::name(&model)?;
+        Control::take(&mut self.options)?.apply(&mut self);
+        let registry = self.registry.take().unwrap_or_else(Registry::builtin);
+        let route = route::route(&registry, &name)?;
+        let inner = self.inner(&registry, route).map_err(|e: Error| e.at(&route.provider.name, route.model))?;
+        Ok(LiteLlm::of(inner, name))
+    }
+
+    fn inner(self, registry: &Registry, Route { provider, model, .. }: Route<'_, '_>) -> Result<Arc<dyn Backend>> {
+        crate::registry::check(provider)?;
+        match provider.kind {
+            Kind::Native => crate::families::backend(self, registry, provider, model),
+            _ => {
+                let vars = Vars { given: &self.vars, env: &self.env };
+                let address = keys::address(provider, self.base_url.as_deref(), &vars)?;
+                let given = self.credential.is_some() || self.env.first(&provider.key_env).is_some();
+                let given = given || self.env.first(&provider.token_env).is_some();
+                let origin = address.url.as_url().origin().ascii_serialization();
+                let exchange = if given { None } else { exchange::find(provider, &origin, &vars, self.http.as_ref())? };
+                let credential = match exchange {
+                    Some(_) => None,
+                    None => self.credential_for(provider, registry, &address)?,
+                };
+                let shape = form::shape(provider, model, address, credential, &vars)?;
+                openai::backend(self, provider, shape, exchange)
+            }
+        }
+    }
+
+    pub(crate) fn credential_for(
+        &self,
+        provider: &Provider,
+        registry: &Registry,
+        address: &keys::Address,
+    ) -> Result<Option<Credential>> {
+        match &self.credential {
+            Some(given) => Ok(Some(given.clone())),
+            None => keys::credential(provider, registry, address, &self.env),
+        }
+    }
+}
+
+impl fmt::Debug for LiteLlmBuilder {
+    /// Without keys, and without what may be one: headers and the query of the address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base_url.as_deref().map(mellea_http::BaseUrl::parse).and_then(Result::ok);
+        f.debug_struct("LiteLlmBuilder")
+            .field("model", &self.model)
+            .field("base_url", &base)
+            .field("credential", &self.credential)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,218 @@
+//! The backend: what it knows, and how it answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mellea_core::{
+    Backend, Capabilities, ChatRequest, Content, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
+    RawRequest, Result, Thinking, Warning,
+};
+use mellea_http::Client;
+use serde_json::Value;
+
+use crate::builder::{OllamaBuilder, Truncation};
+use crate::error::explain;
+use crate::progress::Listener;
+use crate::pull::Pull;
+use crate::request::Prepared;
+use crate::stream::Live;
+use crate::wire::ModelInfo;
+use crate::{options, request};
+
+/// A model on a server of Ollama. Clones share connections.
+///
+/// Making one does no I/O; [`OllamaBuilder::connect`] looks at the server, and gets the model where
+/// that is wanted.
+///
+/// ```
+/// use mellea_core::{Backend, model::IBM_GRANITE_4_1_3B};
+/// use mellea_ollama::Ollama;
+///
+/// let backend = Ollama::builder().model(IBM_GRANITE_4_1_3B).host("http://gpu:11434").context_window(8192).build()?;
+/// assert_eq!(backend.model(), "granite4.1:3b");
+/// # Ok::<(), mellea_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Ollama(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    settings: Settings,
+}
+
+/// What a backend was told, and found out.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) model: String,
+    pub(crate) window: Option<u64>,
+    pub(crate) keep_alive: Option<Value>,
+    pub(crate) truncation: Truncation,
+    pub(crate) raw_concurrency: usize,
+    pub(crate) defaults: ModelOptions,
+    pub(crate) pull: Pull,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) known: Option<Known>,
+}
+
+/// What the server said about the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) info: ModelInfo,
+}
+
+impl Ollama {
+    /// This model on the server that `OLLAMA_HOST` names, else on this machine. `OLLAMA_API_KEY` is
+    /// sent if it is set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the model has no name at Ollama, or the host is none.
+    pub fn new(model: impl Into<ModelRef>) -> Result<Self> {
+        Self::builder().model(model).build()
+    }
+
+    /// Sets up a backend.
+    pub fn builder() -> OllamaBuilder {
+        OllamaBuilder::default()
+    }
+
+    pub(crate) fn from_parts(client: Client, settings: Settings) -> Self {
+        Self(Arc::new(Inner { client, settings }))
+    }
+
+    /// The same with what the server said.
+    pub(crate) fn with(&self, known: Known) -> Self {
+        let mut settings = self.0.settings.clone();
+        let longest = known.info.context_length();
+        let chosen = || known.info.num_ctx().or_else(|| longest.map(|l| l.min(crate::manage::DEFAULT_WINDOW)));
+        settings.window = settings.window.or_else(chosen);
+        settings.known = Some(known);
+        Self::from_parts(self.0.client.clone(), settings)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        explain(error, &self.0.settings.model, self.0.client.base())
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.0.client.base().to_string()
+    }
+
+    /// The window that every request asks for, in tokens, unless a call sets its own. Without one the
+    /// server chooses.
+    #[must_use]
+    pub fn context_window(&self) -> Option<u64> {
+        self.0.settings.window
+    }
+
+    /// Sends a request and waits for the first line of its answer. A server that only loads the
+    /// model is asked once more.
+    pub(crate) async fn start(&self, prepared: Prepared) -> Result<Live> {
+        let Prepared { request, call, check } = prepared;
+        let model = &self.0.settings.model;
+        let open = async {
+            for _ in 0..2 {
+                let read = async |response| Live::begin(response, check, self.clone()).await;
+                let live = self.0.client.open(request.clone(), read).await.map_err(|error| self.explain(error))?;
+                if !live.only_loaded() {
+                    return Ok(live);
+                }
+            }
+            let hint = "the server loaded the model and generated nothing; see its log";
+            Err(Error::from(ErrorKind::EmptyResponse).at("ollama", model).with_hint(hint))
+        };
+        Box::pin(self.watched(&call, open)).await
+    }
+
+    /// Refuses what the model is known not to do.
+    fn preflight(&self, request: &ChatRequest) -> Result<()> {
+        let Some(known) = &self.0.settings.known else { return Ok(()) };
+        let lacks = |capability| known.info.can(capability) == Some(false);
+        let images = request.messages.iter().flat_map(|m| &m.content).any(|c| matches!(c, Content::Image(_)));
+        let thinks = request.options.thinking.is_some_and(|thinking| thinking != Thinking::Off);
+        let missing = [
+            ("tools", "call tools", request.format.is_none() && options::sends_tools(request)),
+            ("vision", "see images", images),
+            ("thinking", "think", thinks),
+        ];
+        match missing.iter().find(|(capability, _, asked)| *asked && lacks(capability)) {
+            Some((_, what, _)) => {
+                let model = &self.0.settings.model;
+                Err(Error::from(ErrorKind::Unsupported(format!("`{model}` cannot {what}")))
+                    .with_hint(format!("`ollama show {model}` lists what the model can do")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Ollama {
+    fn provider(&self) -> &str {
+        "ollama"
+    }
+
+    fn model(&self) -> &str {
+        &self.0.settings.model
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let settings = &self.0.settings;
+        let can = |capability| settings.known.as_ref().and_then(|k| k.info.can(capability)).unwrap_or(true);
+        let mut capabilities = Capabilities::default();
+        capabilities.context_window = settings.window;
+        capabilities.json_schema = true;
+        capabilities.tools = can("tools");
+        capabilities.images = can("vision");
+        capabilities.raw = true;
+        capabilities
+    }
+
+    fn default_options(&self) -> ModelOptions {
+        self.0.settings.defaults.clone()
+    }
+
+    fn synonyms(&self) -> &'static [(&'static str, ModelOption)] {
+        &options::SYNONYMS
+    }
+
+    fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
+        options::unsupported(request)
+    }
+
+    async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
+        let prepared = if request.messages.is_empty() {
+            Err(ErrorKind::EmptyPrompt.into())
+        } else {
+            self.preflight(&request).and_then(|()| request::chat(self.client(), self.settings(), &request))
+        };
+        let live = self.start(prepared.map_err(|error| error.at("ollama", &self.0.settings.model))?).await?;
+        Ok(live.events())
+    }
+
+    async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
+        self.complete_all(requests).await
+    }
+}
+
+impl fmt::Debug for Ollama {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.0.settings;
+        f.debug_struct("Ollama")
+            .field("model", &settings.model)
+            .field("address", self.0.client.base())
+            .field("context_window", &settings.window)
+            .field("options", &settings.defaults)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,309 @@
+//! Setting up a backend.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mellea_core::limit::Limiter;
+use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_http::{BaseUrl, Client, Retry, Secret, Timeouts, reqwest};
+use serde_json::Value;
+
+use crate::backend::{Ollama, Settings};
+use crate::host::address;
+use crate::progress::{self, Listener, PullProgress};
+use crate::pull::Pull;
+
+/// How many raw completions run at once, unless something else is said.
+const RAW_CONCURRENCY: usize = 4;
+
+/// What a prompt is that does not fit into the server's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Truncation {
+    /// An error. The server is asked not to shorten it (`truncate: false`); a server that does so all
+    /// the same is noticed by the tokens it counts.
+    #[default]
+    Refuse,
+    /// A warning on the answer, where it is noticed.
+    Warn,
+}
+
+/// Sets up an [`Ollama`].
+#[derive(Default)]
+#[must_use = "a backend is made by `build` or `connect`"]
+pub struct OllamaBuilder {
+    model: Option<ModelRef>,
+    host: Option<String>,
+    api_key: Option<Secret>,
+    window: Option<u64>,
+    keep_alive: Option<Value>,
+    truncation: Truncation,
+    pull: Pull,
+    listeners: Vec<Listener>,
+    bar: bool,
+    raw_concurrency: Option<NonZeroUsize>,
+    headers: Vec<(String, String)>,
+    timeouts: Option<Timeouts>,
+    retry: Option<Retry>,
+    limiter: Option<Limiter>,
+    http: Option<reqwest::Client>,
+    insecure: bool,
+    options: ModelOptions,
+}
+
+impl OllamaBuilder {
+    /// The model, such as `granite4.1:3b`. There is no default.
+    pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Where the server is: a name, a name with a port, or an address, see [`address`](crate::address).
+    /// Default: `OLLAMA_HOST`, else this machine.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
+    }
+
+    /// The same as [`host`](Self::host), by the name that all backends have for it.
+    pub fn base_url(self, address: impl Into<String>) -> Self {
+        self.host(address)
+    }
+
+    /// The key sent as `Authorization: Bearer`. Default: `OLLAMA_API_KEY`, else none.
+    pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// The window in tokens that every request asks for (`num_ctx`); at least 1. The server loads a
+    /// model anew when it changes, so it is chosen once. Default: with [`connect`](Self::connect)
+    /// what the model's Modelfile says, else the model's own window, at most 8192; with
+    /// [`build`](Self::build) the server chooses.
+    pub fn context_window(mut self, tokens: u64) -> Self {
+        self.window = Some(tokens);
+        self
+    }
+
+    /// How long the server keeps the model loaded after a call: a text such as `"10m"`, seconds, 0
+    /// for not at all, -1 for ever. Default: the server's, five minutes.
+    pub fn keep_alive(mut self, time: impl Into<Value>) -> Self {
+        self.keep_alive = Some(time.into());
+        self
+    }
+
+    /// What a prompt is that does not fit. Default: [`Truncation::Refuse`].
+    pub fn truncation(mut self, truncation: Truncation) -> Self {
+        self.truncation = truncation;
+        self
+    }
+
+    /// When [`connect`](Self::connect) gets the model. Default: [`Pull::IfMissing`].
+    pub fn pull(mut self, pull: Pull) -> Self {
+        self.pull = pull;
+        self
+    }
+
+    /// Is told how a pull goes on.
+    pub fn on_progress(mut self, listener: impl Fn(&PullProgress) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Listener(Arc::new(listener)));
+        self
+    }
+
+    /// Shows how a pull goes on, as a bar on standard error, if that is a terminal.
+    pub fn progress_bar(mut self) -> Self {
+        self.bar = true;
+        self
+    }
+
+    /// How many raw completions of one batch run at once; 0 counts as 1. Default 4.
+    pub fn raw_concurrency(mut self, calls: usize) -> Self {
+        self.raw_concurrency = Some(NonZeroUsize::new(calls).unwrap_or(NonZeroUsize::MIN));
+        self
+    }
+
+    /// Sends this header with every request.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// With these limits of time. Default: those of [`Timeouts`], but 5 s for a connection within
+    /// this machine. There is no limit on a whole call: one that ends while a model is being loaded
+    /// makes the next call load it again.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = Some(timeouts);
+        self
+    }
+
+    /// With this policy of retries.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sends no more than this limiter lets through.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// Uses a ready client of reqwest.
+    pub fn http(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Sends a key over plain `http` to hosts of the open network as well.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// An option for every call, unless the session or the call says otherwise: a
+    /// [`ModelOption`](mellea_core::ModelOption) or one of the server's own, such as `top_k`.
+    pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
+        self.options.set(key, value);
+        self
+    }
+
+    /// Options for every call, over those that are set already.
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = self.options.merged(options);
+        self
+    }
+
+    /// The backend. It sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is no model, or none by that name at Ollama; for a host, header
+    /// or window that cannot be; and for a key that would go over the open network in the clear.
+    pub fn build(self) -> Result<Ollama> {
+        self.build_in(|name| std::env::var(name).ok())
+    }
+
+    /// The backend, once the server has answered and has the model: [`pull`](Self::pull) says what
+    /// happens if it does not. What the model can do is known from then on, so that a request it
+    /// cannot answer is refused before it is sent.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); if the server cannot be reached or is older than 0.5; and
+    /// [`ErrorKind::ModelNotFound`].
+    pub async fn connect(self) -> Result<Ollama> {
+        let backend = self.build()?;
+        let known = Box::pin(backend.examine()).await?;
+        Ok(backend.with(known))
+    }
+
+    fn build_in(self, environment: impl Fn(&str) -> Option<String>) -> Result<Ollama> {
+        let config = |text: String| Error::from(ErrorKind::Config(text));
+        let place = |error: Error| error.at("ollama", "");
+        let model = self.model.as_ref().ok_or_else(|| place(config("no model was named".to_owned())).with_hint("`.model(…)`"))?;
+        let name = model.name_for("ollama").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| place(config(format!("{model:?} has no name at Ollama"))))?;
+        let place = |error: Error| error.at("ollama", &name);
+        if self.window == Some(0) {
+            return Err(place(config("`context_window` must be at least 1".to_owned())));
+        }
+        let host = self.host.or_else(|| environment("OLLAMA_HOST")).unwrap_or_default();
+        let base = address(&host);
+        let local = BaseUrl::parse(&base).map_err(place)?.is_local();
+        let usual = || if local { Timeouts::new().connect(Duration::from_secs(5)) } else { Timeouts::new() };
+        let mut client =
+            Client::builder("ollama", base).timeouts(self.timeouts.unwrap_or_else(usual)).retry(self.retry.unwrap_or_default());
+        let key = self.api_key.or_else(|| environment("OLLAMA_API_KEY").map(Secret::new));
+        if let Some(key) = key.filter(|key| !key.is_empty()) {
+            client = client.key(key);
+        }
+        for (name, value) in self.headers {
+            client = client.header(name, value);
+        }
+        if let Some(limiter) = self.limiter {
+            client = client.limiter(limiter);
+        }
+        if let Some(http) = self.http {
+            client = client.http(http);
+        }
+        if self.insecure {
+            client = client.insecure();
+        }
+        let mut listeners = self.listeners;
+        listeners.extend(self.bar.then(progress::bar).flatten());
+        let settings = Settings {
+            window: self.window,
+            keep_alive: self.keep_alive,
+            truncation: self.truncation,
+            raw_concurrency: self.raw_concurrency.map_or(RAW_CONCURRENCY, NonZeroUsize::get),
+            defaults: self.options,
+            pull: self.pull,
+            listeners,
+            known: None,
+            model: name.clone(),
+        };
+        Ok(Ollama::from_parts(client.build().map_err(place)?, settings))
+    }
+}
+
+impl fmt::Debug for OllamaBuilder {
+    /// Without headers: what is in them may be a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.host.as_deref().map(|host| host.rsplit_once('@').map_or(host, |(_, host)| host));
+        let mut out = f.debug_struct("OllamaBuilder");
+        out.field("model", &self.model).field("host", &host).field("context_window", &self.window);
+        out.field("pull", &self.pull).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mellea_core::model::{IBM_GRANITE_4_1_3B, ModelIdentifier, OPENAI_GPT_5_1};
+
+    use super::*;
+
+    fn environment(host: Option<&str>, key: Option<&str>) -> impl Fn(&str) -> Option<String> {
+        let (host, key) = (host.map(str::to_owned), key.map(str::to_owned));
+        move |name| match name {
+            "OLLAMA_HOST" => host.clone(),
+            "OLLAMA_API_KEY" => key.clone(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_host_is_what_was_said_then_the_environment_then_this_machine() {
+        let build = |builder: OllamaBuilder, host| builder.model("m").build_in(environment(host, None)).unwrap().address();
+        assert_eq!(build(Ollama::builder(), None), "http://127.0.0.1:11434");
+        assert_eq!(build(Ollama::builder(), Some("gpu:1")), "http://gpu:1");
+        assert_eq!(build(Ollama::builder().host("other"), Some("gpu:1")), "http://other:11434");
+        assert_eq!(build(Ollama::builder().base_url("https://h/p/"), None), "https://h/p");
+    }
+
+    #[test]
+    fn a_model_goes_by_its_name_at_ollama() {
+        let name = |model: ModelIdentifier| Ollama::builder().model(model).build_in(environment(None, None));
+        assert_eq!(name(IBM_GRANITE_4_1_3B).unwrap().settings().model, "granite4.1:3b");
+        for error in [
+            name(OPENAI_GPT_5_1).unwrap_err(),
+            Ollama::builder().build().unwrap_err(),
+            Ollama::new(" ").unwrap_err(),
+            Ollama::builder().model("m").context_window(0).build().unwrap_err(),
+            Ollama::builder().model("m").host("ftp://h").build().unwrap_err(),
+            Ollama::builder().model("m").header("a b", "c").build().unwrap_err(),
+        ] {
+            assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error}");
+            assert_eq!(error.provider(), Some("ollama"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_shown_nor_sent_in_the_clear() {
+        let backend = Ollama::builder().model("m").build_in(environment(None, Some("canary"))).unwrap();
+        assert!(!format!("{backend:?} {:?}", backend.client()).contains("canary"));
+        let builder = Ollama::builder().model("m").api_key("canary").host("http://example.com");
+        assert!(!format!("{builder:?}").contains("canary"));
+        let error = builder.build().unwrap_err();
+        assert!(error.to_string().contains("in the clear") && !error.to_string().contains("canary"), "{error}");
+        assert!(Ollama::builder().model("m").api_key("canary").host("http://example.com").insecure().build().is_ok());
+    }
+}

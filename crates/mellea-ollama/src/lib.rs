@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod builder;
+mod error;
+mod estimate;
+mod host;
+mod manage;
+mod options;
+mod progress;
+mod pull;
+mod raw;
+mod request;
+mod stream;
+mod watch;
+pub mod wire;
+
+pub use backend::Ollama;
+pub use builder::{OllamaBuilder, Truncation};
+pub use host::{DEFAULT_HOST, address};
+pub use options::{KNOWN_OPTIONS, TOP_LEVEL};
+pub use progress::PullProgress;
+pub use pull::Pull;
+pub use stream::Decoder;
+pub use wire::{LocalModel, ModelInfo, RunningModel};

@@ -1,0 +1,234 @@
+//! The backend: core's requests to the wire's, the wire's answers to core's events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mellea_core::{
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
+    RawRequest, Result, Warning,
+};
+use mellea_http::{Client, Request};
+use serde_json::{Map, Value};
+
+use crate::answer;
+use crate::builder::OpenAiBuilder;
+use crate::dialect::{ContentForm, Dialect};
+use crate::learned::{Learned, Memory};
+use crate::request::{self, Means, Prepared, Target};
+use crate::wire::{ChatDecoder, ChatSettings, ResponsesDecoder};
+
+/// OpenAI, or any server that speaks its language.
+///
+/// A handle: clones share connections, limits, and what was learned of the server. Making one does no I/O.
+///
+/// ```
+/// # fn main() -> mellea_core::Result<()> {
+/// use mellea_openai::OpenAi;
+///
+/// let backend = OpenAi::builder().base_url("http://localhost:1234/v1").model("qwen2.5vl:7b").build()?;
+/// assert_eq!(backend.dialect().name, "lm_studio");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct OpenAi(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) model: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) api: Api,
+    pub(crate) extra_body: Map<String, Value>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) options: ModelOptions,
+    pub(crate) context_window: Option<u64>,
+    pub(crate) memory: Memory,
+}
+
+/// Which of the two interfaces chats go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Api {
+    #[default]
+    Chat,
+    Responses,
+}
+
+impl fmt::Debug for OpenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAi")
+            .field("provider", &self.0.dialect.name)
+            .field("model", &self.0.model)
+            .field("base", self.0.client.base())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpenAi {
+    /// Sets up a backend.
+    pub fn builder() -> OpenAiBuilder {
+        OpenAiBuilder::default()
+    }
+
+    /// This model, with address and key from the environment: `OPENAI_BASE_URL`, else OpenAI's own;
+    /// `OPENAI_API_KEY`.
+    ///
+    /// # Errors
+    /// As [`OpenAiBuilder::build`].
+    pub fn new(model: impl Into<ModelRef>) -> Result<Self> {
+        Self::builder().model(model).build()
+    }
+
+    /// The server's dialect, as it was set or told by the address.
+    #[must_use]
+    pub fn dialect(&self) -> &Dialect {
+        &self.0.dialect
+    }
+
+    /// The most requests that one chat makes: those of the retry policy, twice if a refusal teaches something about
+    /// the server (see [`OpenAiBuilder`]).
+    #[must_use]
+    pub fn max_requests(&self) -> u32 {
+        self.0.client.max_requests().saturating_mul(2)
+    }
+
+    pub(crate) fn place(&self, error: Error) -> Error {
+        error.at(self.0.dialect.name, &self.0.model)
+    }
+
+    pub(crate) fn target(&self, learned: Learned) -> Target<'_> {
+        Target { model: &self.0.model, dialect: learned.apply(self.0.dialect), learned, extra_body: &self.0.extra_body }
+    }
+
+    /// A request to one of the dialect's paths.
+    pub(crate) fn post(&self, path: &str, body: &Map<String, Value>) -> Result<Request> {
+        let request = self.0.client.post(self.path(path)).model(&self.0.model).json(body)?;
+        Ok(self.with_query(request))
+    }
+
+    pub(crate) fn with_query(&self, request: Request) -> Request {
+        self.0.query.iter().fold(request, |request, (name, value)| request.query(name, value))
+    }
+
+    pub(crate) fn path(&self, path: &str) -> String {
+        if path.contains("{model}") { path.replace("{model}", &segment(&self.0.model)) } else { path.to_owned() }
+    }
+
+    pub(crate) fn prepare(&self, learned: Learned, request: &ChatRequest) -> Result<Prepared> {
+        let target = self.target(learned);
+        let prepared = match self.0.api {
+            Api::Chat => request::chat(&target, request),
+            Api::Responses => request::responses::chat(&target, request),
+        };
+        prepared.map_err(|error| self.place(error))
+    }
+
+    async fn open(&self, prepared: &Prepared, warnings: Vec<Warning>) -> Result<EventStream> {
+        if self.0.api == Api::Responses {
+            let request = self.post(self.0.dialect.responses_path, &prepared.body)?.options(prepared.call.clone());
+            return answer::open(&self.0.client, request, prepared.streamed, ResponsesDecoder::new, warnings).await;
+        }
+        let request = self.post(self.0.dialect.chat_path, &prepared.body)?.options(prepared.call.clone());
+        let mut settings = ChatSettings::new();
+        settings.inline_thinking = self.0.dialect.inline_thinking;
+        settings.unwrap_json_tool = prepared.means == Means::Tool;
+        answer::open(&self.0.client, request, prepared.streamed, || ChatDecoder::new(settings), warnings).await
+    }
+}
+
+/// A name as one segment of a path.
+fn segment(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[async_trait]
+impl Backend for OpenAi {
+    fn provider(&self) -> &str {
+        self.0.dialect.name
+    }
+
+    fn model(&self) -> &str {
+        &self.0.model
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let dialect = self.0.memory.now().apply(self.0.dialect);
+        let mut can = Capabilities::default();
+        can.context_window = self.0.context_window;
+        let responses = self.0.api == Api::Responses;
+        can.json_schema = responses || request::enforces_schema(&dialect);
+        can.regex = !responses && request::enforces_regex(&dialect);
+        can.tools = dialect.tools;
+        can.images = dialect.images && dialect.content != ContentForm::Text;
+        can.audio = !responses && dialect.audio;
+        can.raw = dialect.has_completions();
+        can
+    }
+
+    fn default_options(&self) -> ModelOptions {
+        self.0.options.clone()
+    }
+
+    fn synonyms(&self) -> &'static [(&'static str, ModelOption)] {
+        &[
+            ("max_completion_tokens", ModelOption::MaxNewTokens),
+            ("max_tokens", ModelOption::MaxNewTokens),
+            ("stop", ModelOption::StopSequences),
+            ("seed", ModelOption::Seed),
+            ("temperature", ModelOption::Temperature),
+            ("stream", ModelOption::Stream),
+            ("tool_choice", ModelOption::ToolChoice),
+        ]
+    }
+
+    fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
+        // What is wrong with the request is an error of the call.
+        let target = self.target(self.0.memory.now());
+        let prepared = match self.0.api {
+            Api::Chat => request::settings(&target, request),
+            Api::Responses => request::responses::settings(&target, request),
+        };
+        prepared.map(|prepared| prepared.warnings).unwrap_or_default()
+    }
+
+    async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
+        let learned = self.0.memory.now();
+        let prepared = self.prepare(learned, &request)?;
+        let error = match self.open(&prepared, Vec::new()).await {
+            Ok(events) => return Ok(events),
+            Err(error) => error,
+        };
+        let Some((learned, warning)) = self.0.memory.learn(learned, &self.0.dialect, &prepared.body, &error) else {
+            return Err(self.explained(error));
+        };
+        let again = self.prepare(learned, &request)?;
+        self.open(&again, vec![warning]).await.map_err(|error| self.explained(error))
+    }
+
+    async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
+        self.complete_all(requests).await
+    }
+}
+
+impl OpenAi {
+    /// Adds what to do about an error of this service.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        let error = self.place(error);
+        let hint = match (error.kind(), self.0.dialect.name) {
+            (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),
+            (ErrorKind::Connection(_), "ollama") => "start it with `ollama serve`".to_owned(),
+            (ErrorKind::Connection(_), "lm_studio") => "start it with `lms server start`".to_owned(),
+            (ErrorKind::Connection(_), "vllm") => format!("start it with `vllm serve {}`", self.0.model),
+            (ErrorKind::Connection(_), "llama_cpp") => "start it with `llama-server`".to_owned(),
+            (ErrorKind::ModelNotFound(_), _) => "`models()` lists the names that this service knows".to_owned(),
+            _ => return error,
+        };
+        error.with_hint(hint)
+    }
+}

@@ -1,0 +1,357 @@
+//! Setting up the backend: address, key, dialect, policy.
+
+use std::sync::Arc;
+
+use mellea_core::limit::Limiter;
+use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_http::auth::{Authorize, KeyHeader};
+use mellea_http::{BaseUrl, Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
+use serde_json::{Map, Value};
+
+use crate::backend::{Api, Inner, OpenAi};
+use crate::dialect::{AuthHeader, Dialect};
+use crate::learned::Memory;
+
+/// Sets up an [`OpenAi`] backend; made by [`OpenAi::builder`].
+///
+/// # Address
+/// [`base_url`](Self::base_url), else the dialect's variable (`OPENAI_BASE_URL` unless the dialect is of another
+/// vendor), else the dialect's usual address; OpenAI's own without a dialect. An address without a path gets `/v1`.
+///
+/// # Key
+/// [`api_key`](Self::api_key), else a variable: that of the dialect (such as `GROQ_API_KEY`), or `OPENAI_API_KEY`. The
+/// latter goes to OpenAI, and to an address that was given here or in `OPENAI_BASE_URL` unless that is another
+/// known vendor's: one vendor's key is never sent to another. A server on this machine, and one of your own, needs
+/// none.
+///
+/// # Requests
+/// A call makes the requests of its [`Retry`] policy. When a server refuses with a message that names a field it wants otherwise
+/// (`max_tokens` and `max_completion_tokens`, `stream_options`, `temperature`, the form of the schema), it is changed and asked
+/// again, once for a call; the backend remembers, and the answer has a warning.
+#[derive(Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct OpenAiBuilder {
+    model: Option<ModelRef>,
+    dialect: Option<Dialect>,
+    base_url: Option<String>,
+    api_key: Option<Secret>,
+    keyless: bool,
+    auth: Option<Box<dyn FnOnce(ClientBuilder) -> ClientBuilder + Send + Sync>>,
+    organization: Option<String>,
+    project: Option<String>,
+    headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+    timeouts: Option<Timeouts>,
+    retry: Option<Retry>,
+    limiter: Option<Limiter>,
+    proxy: Option<String>,
+    http: Option<reqwest::Client>,
+    insecure: bool,
+    options: ModelOptions,
+    context_window: Option<u64>,
+    api: Api,
+}
+
+impl std::fmt::Debug for OpenAiBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenAiBuilder")
+            .field("model", &self.model)
+            .field("dialect", &self.dialect.map(|dialect| dialect.name))
+            .field("api_key", &self.api_key)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads an environment variable, unless it is blank.
+pub(crate) fn env(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+impl OpenAiBuilder {
+    /// The model: a name as the service knows it, or one of the catalogue.
+    pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// The server's dialect; without it, the address tells ([`Dialect::of_url`]).
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    /// The address of the interface, such as `http://localhost:8000/v1`.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The key.
+    pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sends no key, whatever the environment holds.
+    pub fn keyless(mut self) -> Self {
+        self.keyless = true;
+        self
+    }
+
+    /// Proves the caller in this way instead of by a key, such as with tokens that expire.
+    pub fn auth(mut self, auth: impl Authorize) -> Self {
+        self.auth = Some(Box::new(|client| client.auth(auth)));
+        self
+    }
+
+    /// The organisation that pays, for OpenAI; default `OPENAI_ORG_ID`. Other hosts do not get it.
+    pub fn organization(mut self, id: impl Into<String>) -> Self {
+        self.organization = Some(id.into());
+        self
+    }
+
+    /// The project, for OpenAI; default `OPENAI_PROJECT_ID`. Other hosts do not get it.
+    pub fn project(mut self, id: impl Into<String>) -> Self {
+        self.project = Some(id.into());
+        self
+    }
+
+    /// Sends this header with every request.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds this parameter to the address of every request, in place of the dialect's of the same name; nothing secret belongs here.
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// With these limits of time.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = Some(timeouts);
+        self
+    }
+
+    /// With this policy of retries; by default three requests for a call.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sends no more than this limiter lets through.
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// Goes through this proxy; without it, the usual variables count.
+    pub fn proxy(mut self, address: impl Into<String>) -> Self {
+        self.proxy = Some(address.into());
+        self
+    }
+
+    /// Uses a ready client of reqwest, with its own proxies, certificates and connection limit.
+    pub fn http(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Sends keys over plain `http` to hosts of the open network as well.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// An option that every call has unless it says otherwise.
+    pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
+        self.options.set(key, value);
+        self
+    }
+
+    /// Options that every call has unless it says otherwise.
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = self.options.merged(options);
+        self
+    }
+
+    /// The window that prompt and answer share, in tokens, where the catalogue does not know it.
+    pub fn context_window(mut self, tokens: u64) -> Self {
+        self.context_window = Some(tokens);
+        self
+    }
+
+    /// Uses the Responses API instead of chat completions: OpenAI's newest models reason across calls of tools only
+    /// there. Nothing is stored by the service; the conversation is sent whole each time, and reasoning goes back in its
+    /// encrypted form. Stop sequences and seeds do not exist there.
+    pub fn responses(mut self) -> Self {
+        self.api = Api::Responses;
+        self
+    }
+
+    /// The backend. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] without a model, for an address that cannot be, without a key for a service that
+    /// needs one (it names the variables), and for a key that would go over the open network in the clear.
+    pub fn build(self) -> Result<OpenAi> {
+        self.build_with(&env)
+    }
+
+    pub(crate) fn build_with(self, env: &dyn Fn(&str) -> Option<String>) -> Result<OpenAi> {
+        let address = Address::find(self.base_url.as_deref(), self.dialect, env)?;
+        let dialect = address.dialect;
+        let name = model_name(self.model.as_ref(), &dialect);
+        let at = |error: Error| error.at(dialect.name, name.as_deref().unwrap_or_default());
+        let model = name.clone().map_err(at)?;
+        let mut client = Client::builder(dialect.name, address.url.clone()).default_path(address.default_path());
+        client = match (self.auth, self.api_key) {
+            (Some(auth), _) => auth(client),
+            (None, key) => match key.filter(|key| !key.is_empty()).or_else(|| address.key(env, self.keyless)) {
+                Some(key) => with_key(client, dialect.auth, key).map_err(at)?,
+                None if self.keyless || !address.needs_key() => client,
+                None => return Err(at(address.no_key())),
+            },
+        };
+        if address.is_openai() {
+            for (header, value, variable) in [
+                ("OpenAI-Organization", self.organization, "OPENAI_ORG_ID"),
+                ("OpenAI-Project", self.project, "OPENAI_PROJECT_ID"),
+            ] {
+                if let Some(value) = value.or_else(|| env(variable)) {
+                    client = client.header(header, value);
+                }
+            }
+        }
+        client = self.headers.into_iter().fold(client, |client, (name, value)| client.header(name, value));
+        client = self.timeouts.into_iter().fold(client, ClientBuilder::timeouts);
+        client = self.retry.into_iter().fold(client, ClientBuilder::retry);
+        client = self.limiter.into_iter().fold(client, ClientBuilder::limiter);
+        client = self.proxy.into_iter().fold(client, ClientBuilder::proxy);
+        client = self.http.into_iter().fold(client, ClientBuilder::http);
+        if self.insecure {
+            client = client.insecure();
+        }
+        let fixed = dialect.query.iter().filter(|(name, _)| !self.query.iter().any(|(own, _)| own == name));
+        let mut query: Vec<(String, String)> = fixed.map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        query.extend(self.query);
+        let known = self.model.as_ref().and_then(ModelRef::context_length);
+        Ok(OpenAi(Arc::new(Inner {
+            client: client.build().map_err(at)?,
+            extra_body: extra_body(&dialect).map_err(at)?,
+            model,
+            dialect,
+            api: self.api,
+            query,
+            options: self.options,
+            context_window: self.context_window.or(known),
+            memory: Memory::default(),
+        })))
+    }
+}
+
+fn config(message: impl Into<String>) -> Error {
+    ErrorKind::Config(message.into()).into()
+}
+
+fn model_name(model: Option<&ModelRef>, dialect: &Dialect) -> Result<String> {
+    let model = model.ok_or_else(|| config("no model is set").with_hint("name it with `model`"))?;
+    let catalogue = if *dialect == Dialect::OLLAMA { "ollama" } else { "openai" };
+    let name = model.name_for(catalogue).or_else(|| model.name_for("openai"));
+    let name = name.ok_or_else(|| config("this model of the catalogue has no name here").with_hint("give the name as a text"))?;
+    let name = name.trim();
+    if name.is_empty() { Err(config("the model's name is blank")) } else { Ok(name.to_owned()) }
+}
+
+fn with_key(client: ClientBuilder, header: AuthHeader, key: Secret) -> Result<ClientBuilder> {
+    Ok(match header {
+        AuthHeader::Bearer => client.key(key),
+        AuthHeader::Header(name) => client.auth(KeyHeader::new(name, key)?),
+    })
+}
+
+fn extra_body(dialect: &Dialect) -> Result<Map<String, Value>> {
+    if dialect.extra_body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(dialect.extra_body)
+        .map_err(|error| config(format!("`extra_body` of the dialect is no JSON object: {error}")))
+}
+
+/// Where calls go, and how that was found.
+struct Address {
+    url: String,
+    base: BaseUrl,
+    dialect: Dialect,
+    /// The caller or the caller's environment named it.
+    chosen: bool,
+}
+
+impl Address {
+    fn find(given: Option<&str>, dialect: Option<Dialect>, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let variables = dialect.unwrap_or(Dialect::OPENAI).base_variables;
+        let chosen = given.map(str::to_owned).or_else(|| variables.iter().find_map(|variable| env(variable)));
+        let known = dialect.unwrap_or(Dialect::OPENAI);
+        let (url, dialect, chosen) = match chosen {
+            Some(url) => {
+                let dialect = dialect.unwrap_or_else(|| Dialect::of_url(&url));
+                (url, dialect, true)
+            }
+            None if known.base_url.is_empty() => {
+                let mut error = config(format!("the address of {} is not set", known.name));
+                if !variables.is_empty() {
+                    error = error.with_hint(format!("set `base_url` or {}", variables.join(" or ")));
+                }
+                return Err(error.at(known.name, ""));
+            }
+            None => (known.base_url.to_owned(), known, false),
+        };
+        let base = BaseUrl::parse(&url).map_err(|error| error.at(dialect.name, ""))?;
+        Ok(Self { url, base, dialect, chosen })
+    }
+
+    /// What an address without a path gets: nothing where the dialect's own paths begin at the root.
+    fn default_path(&self) -> &'static str {
+        if self.dialect.chat_path.starts_with("openai/") { "" } else { "v1" }
+    }
+
+    fn is_openai(&self) -> bool {
+        Dialect::OPENAI.is_host(self.base.host())
+    }
+
+    fn needs_key(&self) -> bool {
+        !self.base.is_local() && (self.dialect.needs_key || Dialect::knows_base(&self.base))
+    }
+
+    /// A key of the environment that may go to this address.
+    fn key(&self, env: &dyn Fn(&str) -> Option<String>, keyless: bool) -> Option<Secret> {
+        if keyless {
+            return None;
+        }
+        self.key_variables().find_map(env).map(Secret::from)
+    }
+
+    /// The variables whose keys may go to this address: a vendor's to the vendor, and to an address that
+    /// the caller named, unless that is another vendor's.
+    fn key_variables(&self) -> impl Iterator<Item = &'static str> {
+        let own = self.dialect.is_host(self.base.host());
+        let openai = self.is_openai();
+        let theirs = self.chosen && !Dialect::knows_base(&self.base);
+        let may = move |variable: &&str| theirs || if *variable == "OPENAI_API_KEY" { openai } else { own };
+        self.dialect.key_variables.iter().copied().filter(may)
+    }
+
+    fn no_key(&self) -> Error {
+        let variables: Vec<&str> = self.key_variables().collect();
+        let error = config(format!("{} needs a key, and none is set", self.base.host()));
+        match variables.as_slice() {
+            [] => error.with_hint("give it with `api_key`"),
+            names => error.with_hint(format!("give it with `api_key`, or set {}", names.join(" or "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

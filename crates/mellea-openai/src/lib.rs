@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod backend;
+#[doc(hidden)]
+pub mod bench;
+mod builder;
+mod complete;
+mod dialect;
+mod learned;
+mod models;
+mod request;
+pub mod wire;
+
+pub use backend::OpenAi;
+pub use builder::OpenAiBuilder;
+pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};

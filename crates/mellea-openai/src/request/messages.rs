@@ -1,0 +1,153 @@
+//! Messages of a conversation in the form of chat completions.
+
+use mellea_core::{ChatRequest, Content, Error, ErrorKind, Format, Message, Result, Role};
+use serde_json::{Map, Value, json};
+
+use super::Means;
+use crate::dialect::{ContentForm, Dialect, SystemRole};
+
+/// All messages, with a hint of the schema where the server enforces JSON only.
+pub(super) fn all(dialect: &Dialect, request: &ChatRequest, means: Means) -> Result<Vec<Value>> {
+    if request.messages.is_empty() {
+        return Err(ErrorKind::EmptyPrompt.into());
+    }
+    let mut messages = Vec::with_capacity(request.messages.len() + 1);
+    for message in &request.messages {
+        messages.push(one(dialect, message)?);
+    }
+    if let Some(Format::JsonSchema(schema)) = request.format.as_ref().filter(|_| means == Means::Message) {
+        // The word JSON has to be there: services refuse to enforce it otherwise.
+        let hint = format!("Answer with JSON of this type and with nothing else:\n{}", schema.hint());
+        let after_system = request.messages.iter().take_while(|m| m.role == Role::System).count();
+        messages.insert(after_system, json!({ "role": system_role(dialect), "content": hint }));
+    }
+    Ok(messages)
+}
+
+fn system_role(dialect: &Dialect) -> &'static str {
+    match dialect.system_role {
+        SystemRole::System => "system",
+        SystemRole::Developer => "developer",
+        SystemRole::User => "user",
+    }
+}
+
+fn one(dialect: &Dialect, message: &Message) -> Result<Value> {
+    let mut out = Map::new();
+    let role = if message.role == Role::System { system_role(dialect) } else { message.role.as_str() };
+    out.insert("role".to_owned(), role.into());
+    let content = content(dialect, message)?;
+    if message.role == Role::Assistant && !message.tool_calls.is_empty() {
+        let empty = message.text().is_empty();
+        out.insert("content".to_owned(), if empty { Value::Null } else { content });
+        let calls: Vec<Value> = message.tool_calls.iter().map(tool_call).collect();
+        if let Some((field, thinking)) = reasoning(dialect, message) {
+            out.insert(field.to_owned(), thinking.into());
+        }
+        out.insert("tool_calls".to_owned(), calls.into());
+    } else {
+        out.insert("content".to_owned(), content);
+    }
+    if message.role == Role::Tool {
+        out.insert("tool_call_id".to_owned(), message.tool_call_id.as_deref().unwrap_or_default().into());
+    }
+    Ok(Value::Object(out))
+}
+
+/// The reasoning that goes back with a turn, and in which field: the one that the server used.
+fn reasoning<'a>(dialect: &Dialect, message: &'a Message) -> Option<(&'a str, &'a str)> {
+    let thinking = message.thinking.as_deref().filter(|text| !text.is_empty())?;
+    if dialect.reasoning_field.is_empty() {
+        return None;
+    }
+    let used = message.replay.as_ref().and_then(|replay| replay.get("openai")?.get("reasoning")?.as_str());
+    // Nothing but the two known fields is taken from the conversation.
+    let used = used.filter(|field| ["reasoning", "reasoning_content"].contains(field));
+    Some((used.unwrap_or(dialect.reasoning_field), thinking))
+}
+
+fn tool_call(call: &mellea_core::ToolCall) -> Value {
+    json!({
+        "id": call.id,
+        "type": "function",
+        "function": { "name": call.name, "arguments": arguments(&call.arguments) },
+    })
+}
+
+/// Arguments as the text of JSON. What the model wrote that is no object is wrapped: servers that read their history
+/// would refuse the conversation for ever.
+pub(crate) fn arguments(arguments: &Value) -> String {
+    match arguments {
+        Value::Object(_) => arguments.to_string(),
+        other => json!({ "arguments": other }).to_string(),
+    }
+}
+
+fn content(dialect: &Dialect, message: &Message) -> Result<Value> {
+    let only_text = message.content.iter().all(|block| matches!(block, Content::Text(_)));
+    let marked = dialect.cache_control && message.content.iter().any(is_cached);
+    let parts = match dialect.content {
+        ContentForm::Auto => !only_text || marked,
+        ContentForm::Text => false,
+        ContentForm::Parts => message.role != Role::Tool,
+    };
+    if !only_text && message.role != Role::User {
+        return Err(invalid("content", format!("a message of the role `{}` can have text only", message.role.as_str())));
+    }
+    if !parts {
+        if !only_text {
+            return Err(invalid("content", format!("{} takes text only", dialect.name)));
+        }
+        return Ok(message.text().into());
+    }
+    let parts: Result<Vec<Value>> = message.content.iter().map(|block| part(dialect, block)).collect();
+    Ok(Value::Array(parts?))
+}
+
+fn is_cached(content: &Content) -> bool {
+    matches!(content, Content::Text(block) if block.cache)
+}
+
+fn part(dialect: &Dialect, block: &Content) -> Result<Value> {
+    match block {
+        Content::Text(text) if text.cache && dialect.cache_control => {
+            Ok(json!({ "type": "text", "text": text.text, "cache_control": { "type": "ephemeral" } }))
+        }
+        Content::Text(text) => Ok(json!({ "type": "text", "text": text.text })),
+        Content::Image(image) => Ok(json!({ "type": "image_url", "image_url": { "url": image_url(dialect, image)? } })),
+        Content::Audio(audio) => {
+            let data = audio_data(dialect, audio)?;
+            Ok(json!({ "type": "input_audio", "input_audio": { "data": data, "format": audio.format() } }))
+        }
+        _ => Err(invalid("content", format!("{} does not take this kind of content", dialect.name))),
+    }
+}
+
+/// An image as an address: its own, or a data URI.
+pub(crate) fn image_url(dialect: &Dialect, image: &mellea_core::Image) -> Result<String> {
+    if !dialect.images {
+        return Err(invalid("image", format!("{} reads no images", dialect.name)));
+    }
+    match (image.data_uri(), image.url()) {
+        (Some(data), _) => Ok(data),
+        (None, Some(url)) if dialect.image_urls => Ok(url.to_owned()),
+        _ => {
+            let error = invalid("image", format!("{} fetches no images", dialect.name));
+            Err(error.with_hint("give the image itself: `Image::from_file` or `Image::from_bytes`"))
+        }
+    }
+}
+
+/// The base64 of a piece of audio.
+fn audio_data<'a>(dialect: &Dialect, audio: &'a mellea_core::Audio) -> Result<&'a str> {
+    if !dialect.audio {
+        return Err(invalid("audio", format!("{} hears no audio", dialect.name)));
+    }
+    audio.base64().ok_or_else(|| {
+        invalid("audio", "audio cannot be given by its address here").with_hint("give the audio itself: `Audio::from_bytes`")
+    })
+}
+
+fn invalid(what: &'static str, reason: impl Into<String>) -> Error {
+    ErrorKind::InvalidContent { what, reason: reason.into() }.into()
+}

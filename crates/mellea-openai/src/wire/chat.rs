@@ -1,0 +1,291 @@
+//! Chat completions, whole or streamed, as events: a decoder that does no reading of its own.
+
+use std::collections::VecDeque;
+
+use mellea_core::{Event, FinishReason};
+use serde_json::{Value, json};
+
+use super::think::ThinkSplitter;
+use super::{AnswerContent, AnswerMessage, Choice, Completion, ContentPart, Fault, JSON_TOOL, ToolCallAccumulator, ToolCallPart};
+
+/// How a [`ChatDecoder`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChatSettings {
+    /// Whether a `<think>` block at the start of the answer is reasoning.
+    pub inline_thinking: bool,
+    /// Whether a call of the tool [`JSON_TOOL`] is the answer's text.
+    pub unwrap_json_tool: bool,
+}
+
+impl ChatSettings {
+    /// Inline reasoning is found, tool calls are as they are.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { inline_thinking: true, unwrap_json_tool: false }
+    }
+}
+
+impl Default for ChatSettings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Turns a chat completion, whole or in chunks, into events.
+///
+/// It does no reading: the data of each server-sent event is pushed in, and the events that are complete come out. At
+/// the end [`end`](Self::end) gives what only the end can tell: tool calls, and the finish.
+///
+/// ```
+/// use std::collections::VecDeque;
+/// use mellea_core::{Event, FinishReason};
+/// use mellea_openai::wire::{ChatDecoder, ChatSettings};
+///
+/// let mut decoder = ChatDecoder::new(ChatSettings::new());
+/// let mut events = VecDeque::new();
+/// decoder.push(r#"{"choices": [{"delta": {"content": "Hello"}}]}"#, &mut events)?;
+/// decoder.push(r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#, &mut events)?;
+/// decoder.push("[DONE]", &mut events)?;
+/// decoder.end(&mut events)?;
+/// assert_eq!(events, [Event::Text("Hello".into()), Event::Finish(FinishReason::Stop)]);
+/// # Ok::<(), mellea_openai::wire::Fault>(())
+/// ```
+#[derive(Debug)]
+pub struct ChatDecoder {
+    settings: ChatSettings,
+    splitter: ThinkSplitter,
+    calls: ToolCallAccumulator,
+    has_id: bool,
+    has_model: bool,
+    /// The field that reasoning came in.
+    reasoning_field: Option<&'static str>,
+    refused: bool,
+    finish: Option<String>,
+    done: bool,
+    begun: bool,
+}
+
+impl ChatDecoder {
+    /// A decoder for one answer.
+    #[must_use]
+    pub fn new(settings: ChatSettings) -> Self {
+        Self {
+            settings,
+            splitter: if settings.inline_thinking { ThinkSplitter::default() } else { ThinkSplitter::off() },
+            calls: ToolCallAccumulator::new(),
+            has_id: false,
+            has_model: false,
+            reasoning_field: None,
+            refused: false,
+            finish: None,
+            done: false,
+            begun: false,
+        }
+    }
+
+    /// Takes the data of one server-sent event.
+    ///
+    /// # Errors
+    /// [`Fault::Unreadable`] if it is no JSON, after which more may be pushed; any other fault ends the answer.
+    pub fn push(&mut self, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        let data = data.trim();
+        if data == "[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let chunk = serde_json::from_str(data).map_err(|error| Fault::unreadable(&error, data))?;
+        self.take(chunk, out)
+    }
+
+    /// Takes a completion that is not streamed.
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] if it is an error, [`Fault::Malformed`] if it holds no answer.
+    pub fn whole(&mut self, completion: Completion, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        let has_answer = completion.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        self.take(completion, out)?;
+        if !has_answer {
+            return Err(Fault::Malformed { path: "choices", reason: "there is no answer" });
+        }
+        self.done = true;
+        Ok(())
+    }
+
+    /// Whether the answer is complete, so that the stream may end.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.done || self.finish.is_some()
+    }
+
+    /// Whether the end was announced, so that nothing more will come.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether a piece of the answer itself has come.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    fn take(&mut self, mut completion: Completion, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        if let Some(error) = completion.take_error() {
+            return Err(Fault::Refused(error));
+        }
+        if !self.has_id
+            && let Some(id) = completion.id.take().filter(|id| !id.is_empty())
+        {
+            self.has_id = true;
+            out.push_back(Event::ResponseId(id));
+        }
+        if !self.has_model
+            && let Some(model) = completion.model.take().filter(|model| !model.is_empty())
+        {
+            self.has_model = true;
+            out.push_back(Event::Model(model));
+        }
+        let usage = completion.take_usage();
+        for choice in completion.choices.unwrap_or_default() {
+            if choice.index.unwrap_or_default() == 0 {
+                self.choice(choice, out)?;
+            }
+        }
+        out.extend(usage.map(Event::Usage));
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: Choice, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        let Choice { delta, message, text, finish_reason, logprobs, .. } = choice;
+        if let Some(message) = delta.or(message) {
+            self.message(message, out)?;
+        }
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.text(text, out);
+        }
+        if let Some(tokens) = logprobs.map(super::Logprobs::tokens).filter(|tokens| !tokens.is_empty()) {
+            out.push_back(Event::Logprobs(tokens));
+        }
+        if let Some(reason) = finish_reason.filter(|reason| !reason.is_empty()) {
+            self.finish = Some(reason);
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: AnswerMessage, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        let AnswerMessage { content, reasoning_content, reasoning, refusal, tool_calls, function_call, .. } = message;
+        let filled = |text: Option<String>, field| text.filter(|text| !text.is_empty()).map(|text| (text, field));
+        let reasoning = filled(reasoning_content, "reasoning_content").or_else(|| filled(reasoning, "reasoning"));
+        if let Some((text, field)) = reasoning {
+            self.reasoning_field.get_or_insert(field);
+            self.thinking(text, out);
+        }
+        match content {
+            Some(AnswerContent::Text(text)) => self.text(text, out),
+            Some(AnswerContent::Parts(parts)) => parts.into_iter().for_each(|part| self.part(part, out)),
+            None => {}
+        }
+        if let Some(text) = refusal.filter(|text| !text.is_empty()) {
+            self.refusal(text, out);
+        }
+        self.begun |= !tool_calls.is_empty() || function_call.is_some();
+        for (position, part) in tool_calls.into_iter().enumerate() {
+            self.calls.push(part, position)?;
+        }
+        if let Some(function) = function_call {
+            self.calls.push(ToolCallPart { function: Some(function), ..ToolCallPart::default() }, 0)?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: ContentPart, out: &mut VecDeque<Event>) {
+        match part.thinking {
+            Some(AnswerContent::Text(text)) => self.thinking(text, out),
+            Some(AnswerContent::Parts(parts)) => {
+                parts.into_iter().filter_map(|part| part.text).for_each(|text| self.thinking(text, out));
+            }
+            None => {}
+        }
+        if let Some(text) = part.text {
+            self.text(text, out);
+        }
+        if let Some(text) = part.refusal {
+            self.refusal(text, out);
+        }
+    }
+
+    fn text(&mut self, text: String, out: &mut VecDeque<Event>) {
+        self.begun |= !text.is_empty();
+        self.splitter.push(text, out);
+    }
+
+    fn thinking(&mut self, text: String, out: &mut VecDeque<Event>) {
+        if !text.is_empty() {
+            self.begun = true;
+            self.splitter.skip();
+            out.push_back(Event::Thinking(text));
+        }
+    }
+
+    fn refusal(&mut self, text: String, out: &mut VecDeque<Event>) {
+        self.refused = true;
+        self.begun = true;
+        out.push_back(Event::Text(text));
+    }
+
+    /// Ends the answer: gives its tool calls, what the server wants back with them, and the finish.
+    ///
+    /// # Errors
+    /// [`Fault::Cut`] if the answer is not complete.
+    pub fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+        if !self.is_complete() {
+            return Err(Fault::Cut);
+        }
+        self.splitter.finish(out);
+        let mut called = false;
+        for call in self.calls.finish() {
+            if self.settings.unwrap_json_tool && call.name == JSON_TOOL {
+                let text = match call.arguments {
+                    Value::String(text) => text,
+                    value => value.to_string(),
+                };
+                out.push_back(Event::Text(text));
+            } else {
+                called = true;
+                out.push_back(Event::ToolCall(call));
+            }
+        }
+        if let Some(field) = self.reasoning_field {
+            out.push_back(Event::Replay(json!({ "openai": { "reasoning": field } })));
+        }
+        out.push_back(Event::Finish(self.reason(called)));
+        Ok(())
+    }
+
+    fn reason(&mut self, called: bool) -> FinishReason {
+        let reason = self.finish.take();
+        if self.refused { FinishReason::ContentFilter } else { finish_reason(reason.as_deref(), called) }
+    }
+}
+
+/// What a server's word for the end means. What was called counts more than what is said of it: servers say `stop` after
+/// calls.
+pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
+    match word.unwrap_or_default() {
+        "length" | "max_tokens" | "model_length" | "max_output_tokens" => FinishReason::Length,
+        "content_filter" | "safety" => FinishReason::ContentFilter,
+        "" | "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => {
+            if called {
+                FinishReason::ToolCalls
+            } else {
+                FinishReason::Stop
+            }
+        }
+        other => FinishReason::Other(other.to_owned()),
+    }
+}

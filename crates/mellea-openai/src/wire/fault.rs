@@ -1,0 +1,83 @@
+//! Why something that a server sent is not an answer.
+
+use std::fmt;
+
+use mellea_core::{Error, ErrorKind};
+use mellea_http::Place;
+use serde_json::Value;
+
+/// Why something that a server sent is not an answer, or not the rest of one.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is an error of the server's, as `{"error": …}`.
+    Refused(Value),
+    /// It is JSON of another form.
+    Malformed {
+        /// Where, in the form `choices[0].message`.
+        path: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// It is no JSON. Other pieces of the stream may still be.
+    Unreadable {
+        /// What is wrong.
+        reason: String,
+        /// Whether the text ends too early.
+        cut: bool,
+    },
+    /// The stream ended before the answer did.
+    Cut,
+}
+
+impl Fault {
+    pub(crate) fn unreadable(error: &serde_json::Error, text: &str) -> Self {
+        let excerpt: String = text.chars().take(200).collect();
+        Self::Unreadable { reason: format!("{error} in `{excerpt}`"), cut: error.is_eof() }
+    }
+
+    /// What an event of the name `error` says, whatever its form.
+    pub(crate) fn of_error_event(data: &str) -> Self {
+        let value = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+        Self::Refused(match value {
+            wrapped @ Value::Object(_) if wrapped.get("error").is_some() => wrapped,
+            bare => serde_json::json!({ "error": bare }),
+        })
+    }
+
+    /// The error that this is at that place.
+    #[must_use]
+    pub fn at(&self, place: &Place) -> Error {
+        match self {
+            Self::Refused(value) => refused(place, value),
+            Self::Malformed { path, reason } => place.malformed(*path, *reason),
+            Self::Unreadable { reason, .. } => place.malformed("", reason.clone()),
+            Self::Cut => place.interrupted(),
+        }
+    }
+}
+
+fn refused(place: &Place, value: &Value) -> Error {
+    let error = place.refused(value);
+    match error.kind() {
+        // The model wrote a call that the server could not read: another attempt may do better.
+        ErrorKind::Provider(said) if said.code.as_deref() == Some("tool_use_failed") => {
+            let message = format!("the server could not read the model's tool call: {}", said.message);
+            place.error(ErrorKind::Parse(message)).with_response(said.clone())
+        }
+        _ => error,
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(value) => write!(f, "the server refused: {value}"),
+            Self::Malformed { path, reason } => write!(f, "{reason} at {path}"),
+            Self::Unreadable { reason, .. } => f.write_str(reason),
+            Self::Cut => f.write_str("the stream ended before the answer did"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

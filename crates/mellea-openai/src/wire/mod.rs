@@ -1,0 +1,329 @@
+//! What servers send, read with as little insistence as possible, and the decoders that turn it into events.
+//!
+//! Every field is optional, an unknown word is kept as a text, and a field of the wrong type is as if it were not
+//! there: servers differ, and an answer that can be understood must not be lost. Only JSON that does not parse is
+//! refused.
+
+mod chat;
+mod fault;
+mod logprobs;
+mod responses;
+mod think;
+pub(crate) mod tolerant;
+mod tool_calls;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub(crate) use chat::finish_reason;
+pub use chat::{ChatDecoder, ChatSettings};
+pub use fault::Fault;
+pub use logprobs::{Alternatives, Logprobs, Nullable, TokenEntry};
+pub use responses::{IncompleteDetails, ResponseBody, ResponsesDecoder, ResponsesEvent};
+pub use tool_calls::ToolCallAccumulator;
+
+use mellea_core::Usage;
+use tolerant::{Accept, maybe, objects, or_default};
+
+/// The name of the tool by which an answer of a schema is asked for, where a server has no other way.
+pub const JSON_TOOL: &str = "json_tool_call";
+
+/// A chat completion, a chunk of a streamed one, or a raw completion.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Completion {
+    /// The answer's id.
+    #[serde(deserialize_with = "maybe")]
+    pub id: Option<String>,
+    /// `error` in vLLM's errors inside of a stream.
+    #[serde(deserialize_with = "maybe")]
+    pub object: Option<String>,
+    /// The model that answers.
+    #[serde(deserialize_with = "maybe")]
+    pub model: Option<String>,
+    /// The answers; the first one counts.
+    #[serde(deserialize_with = "maybe")]
+    pub choices: Option<Vec<Choice>>,
+    /// The tokens used.
+    #[serde(deserialize_with = "maybe")]
+    pub usage: Option<UsageFigures>,
+    /// What went wrong, where an error comes with a status of success.
+    #[serde(deserialize_with = "maybe")]
+    pub error: Option<Value>,
+    /// The message of an error that is the whole object.
+    #[serde(deserialize_with = "maybe")]
+    pub message: Option<String>,
+    /// The code of an error that is the whole object.
+    #[serde(deserialize_with = "maybe")]
+    pub code: Option<Value>,
+    /// Groq's own part of a chunk.
+    #[serde(deserialize_with = "maybe")]
+    pub x_groq: Option<GroqPart>,
+}
+
+impl Completion {
+    /// The error that this is or holds, as `{"error": …}`.
+    #[must_use]
+    pub fn take_error(&mut self) -> Option<Value> {
+        let wrapped = |error: Value| {
+            let real = match &error {
+                Value::Null | Value::Bool(_) => false,
+                Value::String(text) => !text.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                Value::Number(_) | Value::Array(_) => true,
+            };
+            real.then(|| Value::Object(Map::from_iter([("error".to_owned(), error)])))
+        };
+        let of_choice = |choices: &mut Vec<Choice>| choices.first_mut()?.error.take();
+        let groq = |part: &mut GroqPart| part.error.take();
+        let found = self.error.take().and_then(wrapped);
+        let found = found.or_else(|| wrapped(self.choices.as_mut().and_then(of_choice)?));
+        let found = found.or_else(|| wrapped(self.x_groq.as_mut().and_then(groq)?));
+        found.or_else(|| {
+            (self.object.as_deref() == Some("error")).then(|| {
+                let message = self.message.take().unwrap_or_default();
+                let code = self.code.take().unwrap_or_default();
+                serde_json::json!({ "error": { "message": message, "code": code } })
+            })
+        })
+    }
+
+    /// The figures of usage, wherever they stand.
+    #[must_use]
+    pub fn take_usage(&mut self) -> Option<Usage> {
+        let groq = |part: &mut GroqPart| part.usage.take();
+        let of_choice = |choices: &mut Vec<Choice>| choices.first_mut()?.usage.take();
+        let found = self.usage.take();
+        let found = found.or_else(|| self.x_groq.as_mut().and_then(groq));
+        let found = found.or_else(|| self.choices.as_mut().and_then(of_choice));
+        found.map(|figures| figures.usage()).filter(|usage| *usage != Usage::default())
+    }
+}
+
+/// What Groq adds to a chunk.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct GroqPart {
+    /// The tokens used.
+    #[serde(deserialize_with = "maybe")]
+    pub usage: Option<UsageFigures>,
+    /// What went wrong.
+    #[serde(deserialize_with = "maybe")]
+    pub error: Option<Value>,
+}
+
+/// One answer, or the next piece of it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Which of the answers.
+    #[serde(deserialize_with = "maybe")]
+    pub index: Option<u64>,
+    /// The next piece of the message.
+    #[serde(deserialize_with = "maybe")]
+    pub delta: Option<AnswerMessage>,
+    /// The whole message.
+    #[serde(deserialize_with = "maybe")]
+    pub message: Option<AnswerMessage>,
+    /// The text of a raw completion.
+    #[serde(deserialize_with = "maybe")]
+    pub text: Option<String>,
+    /// Why the answer ended.
+    #[serde(deserialize_with = "maybe")]
+    pub finish_reason: Option<String>,
+    /// How likely the tokens were.
+    #[serde(deserialize_with = "maybe")]
+    pub logprobs: Option<Logprobs>,
+    /// The tokens used, where a server says it here.
+    #[serde(deserialize_with = "maybe")]
+    pub usage: Option<UsageFigures>,
+    /// What went wrong, where a router says it here.
+    #[serde(deserialize_with = "maybe")]
+    pub error: Option<Value>,
+}
+
+/// The model's message, or the next piece of it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct AnswerMessage {
+    /// Who speaks; servers leave it out.
+    #[serde(deserialize_with = "maybe")]
+    pub role: Option<String>,
+    /// The text, or its parts.
+    #[serde(deserialize_with = "maybe")]
+    pub content: Option<AnswerContent>,
+    /// Reasoning, as DeepSeek and others name it.
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning_content: Option<String>,
+    /// Reasoning, as vLLM, Ollama, OpenRouter and Groq name it.
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning: Option<String>,
+    /// Why the model declines.
+    #[serde(deserialize_with = "maybe")]
+    pub refusal: Option<String>,
+    /// Calls of tools, or pieces of them.
+    #[serde(deserialize_with = "or_default")]
+    pub tool_calls: Vec<ToolCallPart>,
+    /// The older form of a single call.
+    #[serde(deserialize_with = "maybe")]
+    pub function_call: Option<FunctionPart>,
+}
+
+/// The content of an answer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum AnswerContent {
+    /// Plain text.
+    Text(String),
+    /// Parts, in order.
+    Parts(Vec<ContentPart>),
+}
+
+impl<'de> Accept<'de> for AnswerContent {
+    fn text(text: &str) -> Option<Self> {
+        Some(Self::Text(text.to_owned()))
+    }
+
+    fn owned(text: String) -> Option<Self> {
+        Some(Self::Text(text))
+    }
+
+    fn list<A: serde::de::SeqAccess<'de>>(list: A) -> Result<Option<Self>, A::Error> {
+        Ok(Vec::list(list)?.map(Self::Parts))
+    }
+}
+
+/// One part of an answer's content.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ContentPart {
+    /// Such as `text`, `thinking` or `refusal`.
+    #[serde(rename = "type", deserialize_with = "maybe")]
+    pub kind: Option<String>,
+    /// The text.
+    #[serde(deserialize_with = "maybe")]
+    pub text: Option<String>,
+    /// Reasoning: a text, or parts of its own.
+    #[serde(deserialize_with = "maybe")]
+    pub thinking: Option<AnswerContent>,
+    /// Why the model declines.
+    #[serde(deserialize_with = "maybe")]
+    pub refusal: Option<String>,
+}
+
+impl<'de> Accept<'de> for ContentPart {
+    fn text(text: &str) -> Option<Self> {
+        Some(Self { text: Some(text.to_owned()), ..Self::default() })
+    }
+
+    fn object<A: serde::de::MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        Self::deserialize(serde::de::value::MapAccessDeserializer::new(object)).map(Some)
+    }
+}
+
+/// A call of a tool, or a piece of one.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ToolCallPart {
+    /// Which of the calls; some servers leave it out, others always say 0.
+    #[serde(deserialize_with = "maybe")]
+    pub index: Option<u64>,
+    /// The call's id.
+    #[serde(deserialize_with = "maybe")]
+    pub id: Option<String>,
+    /// The function.
+    #[serde(deserialize_with = "maybe")]
+    pub function: Option<FunctionPart>,
+    /// The function's name, where a server puts it here.
+    #[serde(deserialize_with = "maybe")]
+    pub name: Option<String>,
+    /// The arguments, where a server puts them here.
+    #[serde(deserialize_with = "maybe")]
+    pub arguments: Option<Value>,
+}
+
+/// The function that is called.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FunctionPart {
+    /// Its name.
+    #[serde(deserialize_with = "maybe")]
+    pub name: Option<String>,
+    /// The arguments: a text, a piece of one, or an object.
+    #[serde(deserialize_with = "maybe")]
+    pub arguments: Option<Value>,
+}
+
+/// Figures of usage.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct UsageFigures {
+    /// Tokens of the prompt.
+    #[serde(deserialize_with = "maybe")]
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(deserialize_with = "maybe")]
+    pub completion_tokens: Option<u64>,
+    /// Of the prompt's tokens.
+    #[serde(deserialize_with = "or_default")]
+    pub prompt_tokens_details: TokenDetails,
+    /// Of the answer's tokens.
+    #[serde(deserialize_with = "or_default")]
+    pub completion_tokens_details: TokenDetails,
+    /// Tokens of the prompt, as the Responses API names them.
+    #[serde(deserialize_with = "maybe")]
+    pub input_tokens: Option<u64>,
+    /// Tokens of the answer, as the Responses API names them.
+    #[serde(deserialize_with = "maybe")]
+    pub output_tokens: Option<u64>,
+    /// Of the prompt's tokens, as the Responses API names them.
+    #[serde(deserialize_with = "or_default")]
+    pub input_tokens_details: TokenDetails,
+    /// Of the answer's tokens, as the Responses API names them.
+    #[serde(deserialize_with = "or_default")]
+    pub output_tokens_details: TokenDetails,
+    /// DeepSeek's name for the cached tokens of the prompt.
+    #[serde(deserialize_with = "maybe")]
+    pub prompt_cache_hit_tokens: Option<u64>,
+    /// Reasoning tokens, where a server says them here.
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning_tokens: Option<u64>,
+}
+
+/// What tokens were.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct TokenDetails {
+    /// From a cache.
+    #[serde(deserialize_with = "maybe")]
+    pub cached_tokens: Option<u64>,
+    /// Reasoning.
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl UsageFigures {
+    /// The figures in the core's form.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        usage.prompt_tokens = self.prompt_tokens.or(self.input_tokens);
+        usage.completion_tokens = self.completion_tokens.or(self.output_tokens);
+        let cached = self.prompt_tokens_details.cached_tokens.or(self.input_tokens_details.cached_tokens);
+        usage.cached_tokens = cached.or(self.prompt_cache_hit_tokens);
+        let reasoning = self.completion_tokens_details.reasoning_tokens.or(self.output_tokens_details.reasoning_tokens);
+        usage.reasoning_tokens = reasoning.or(self.reasoning_tokens);
+        usage
+    }
+}
+
+objects!(GroqPart, Choice, AnswerMessage, ToolCallPart, FunctionPart, UsageFigures, TokenDetails);

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod backend;
+mod builder;
+mod options;
+mod request;
+mod scope;
+pub mod stream;
+pub mod wire;
+
+pub use auth::{Credential, Tokens, TokensBuilder};
+pub use backend::WatsonX;
+pub use builder::{DEFAULT_VERSION, WatsonXBuilder};
+
+/// The provider's name in errors and outputs.
+pub const PROVIDER: &str = "watsonx";
