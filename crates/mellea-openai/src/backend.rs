@@ -113,7 +113,7 @@ impl OpenAi {
         if path.contains("{model}") { path.replace("{model}", &segment(&self.0.model)) } else { path.to_owned() }
     }
 
-    fn prepare(&self, learned: Learned, request: &ChatRequest) -> Result<Prepared> {
+    pub(crate) fn prepare(&self, learned: Learned, request: &ChatRequest) -> Result<Prepared> {
         let target = self.target(learned);
         let prepared = match self.0.api {
             Api::Chat => request::chat(&target, request),

@@ -2,6 +2,8 @@
 
 mod answer;
 mod backend;
+#[doc(hidden)]
+pub mod bench;
 mod builder;
 mod complete;
 mod dialect;
