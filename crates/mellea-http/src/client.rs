@@ -197,7 +197,7 @@ impl Client {
             .map_err(|e| plain(place.error(ErrorKind::Config(format!("the request cannot be sent: {}", e.without_url())))))?;
         let sent = limits.within(place, silence(timeouts.first_byte), TimeoutPhase::FirstToken, self.0.http.execute(built));
         let http = sent.await.map_err(plain)?.map_err(|error| plain(place.transport(error, timeouts.connect)))?;
-        let response = Response { http, place: place.clone(), limits, _permit: permit };
+        let response = Response { http, place: place.clone(), limits, begun: false, _permit: permit };
         if response.http.status().is_success() {
             return Ok(response);
         }

@@ -21,6 +21,8 @@ pub struct Response {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
+    /// Something of the body has come.
+    pub(crate) begun: bool,
     /// Held until the response is dropped.
     pub(crate) _permit: Option<Permit>,
 }
@@ -88,7 +90,9 @@ impl Response {
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let place = self.place.clone();
         let connect = self.limits.connect;
-        let next = self.limits.within(&place, self.limits.idle, TimeoutPhase::NextToken, self.http.chunk()).await?;
+        let phase = if self.begun { TimeoutPhase::NextToken } else { TimeoutPhase::FirstToken };
+        let next = self.limits.within(&place, self.limits.idle, phase, self.http.chunk()).await?;
+        self.begun = true;
         next.map_err(|error| place.transport(error, connect))
     }
 

@@ -281,7 +281,7 @@ impl Reader {
 /// A fault of an answer as an error; `ended` says that the body had ended when it was found.
 fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
     match fault {
-        Fault::Refused(said) => place.refused(&said),
+        Fault::Refused(said) => refused(said, place),
         Fault::Json(error) if ended && error.is_eof() => place.interrupted(),
         Fault::Json(error) => place.malformed("", error.to_string()),
         Fault::Malformed(path, reason) => place.malformed(path, reason),
@@ -290,13 +290,22 @@ fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
     }
 }
 
+/// A refusal inside of a response, whose status stands beside the error and not in it.
+fn refused(mut said: Value, place: &Place) -> Error {
+    let status = said.get("status_code").filter(|status| !status.is_null()).cloned();
+    if let (Some(status), Some(Value::Object(error))) = (status, said.pointer_mut("/errors/0")) {
+        error.entry("status_code").or_insert(status);
+    }
+    place.refused(&said)
+}
+
 /// A continuation of a text.
 async fn generated(response: Response) -> Result<ModelOutput> {
     let place = response.place().clone();
     let body = response.bytes().await?;
     let generation: Generation<'_> = serde_json::from_slice(&body).map_err(|e| failure(Fault::Json(e), &place, false))?;
     if let Some(said) = generation.refusal() {
-        return Err(place.refused(&said));
+        return Err(refused(said, &place));
     }
     let Some(result) = generation.results.0.first() else {
         return Err(place.malformed("results", "there are none"));

@@ -214,9 +214,9 @@ impl WatsonXBuilder {
         self
     }
 
-    /// With these options for every call that does not set them, in place of any set before.
-    pub fn options(mut self, options: ModelOptions) -> Self {
-        self.options = options;
+    /// With these options for every call that does not set them.
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = std::mem::take(&mut self.options).merged(options);
         self
     }
 

@@ -6,6 +6,8 @@
 #[cfg(feature = "anthropic")]
 mod anthropic;
 mod backend;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 #[cfg(any(feature = "anthropic", feature = "bedrock"))]
 mod claude;
 mod decode;
@@ -107,4 +109,15 @@ pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
 #[cfg(feature = "gemini")]
 pub(crate) fn gemini(settings: Settings) -> Result<Arc<dyn Backend>> {
     gemini::backend(settings)
+}
+
+/// Models on Amazon Bedrock, by the Converse API.
+///
+/// The credentials are the key, or those of the environment: `AWS_BEARER_TOKEN_BEDROCK`, or with the
+/// feature `bedrock-sigv4` `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. The
+/// region is that of the settings, of the model's ARN, or of `AWS_REGION_NAME`, `AWS_DEFAULT_REGION` or
+/// `AWS_REGION`.
+#[cfg(feature = "bedrock")]
+pub(crate) fn bedrock(settings: Settings) -> Result<Arc<dyn Backend>> {
+    bedrock::backend(settings)
 }

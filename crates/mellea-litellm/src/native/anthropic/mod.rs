@@ -29,10 +29,6 @@ const VERSION: &str = "2023-06-01";
 #[cfg(feature = "vertex")]
 pub(super) const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
-/// The most tokens of an answer unless [`ModelOption::MaxNewTokens`] says otherwise; the interface
-/// wants a number. A budget for thinking comes on top.
-pub(super) const MAX_TOKENS: u64 = 4096;
-
 /// Makes a backend. The address may come with or without `/v1`.
 pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
     let key = settings.key("ANTHROPIC_API_KEY")?;
