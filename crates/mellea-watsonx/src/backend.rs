@@ -24,6 +24,9 @@ const BREATH: Duration = Duration::from_millis(125);
 
 /// A model on IBM watsonx.ai. Clones share connections, tokens and limits.
 ///
+/// Deprecated, as in Mellea for Python: new programs reach watsonx.ai through `mellea-litellm`, or
+/// through the OpenAI backend on its gateway. See the [crate's page](crate).
+///
 /// ```
 /// use mellea_watsonx::WatsonX;
 ///
