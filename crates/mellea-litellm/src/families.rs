@@ -17,14 +17,6 @@ pub(crate) fn backend(
     provider: &Provider,
     model: &str,
 ) -> Result<Arc<dyn Backend>> {
-    #[cfg(feature = "ollama")]
-    if provider.name == "ollama_chat" {
-        return crate::siblings::ollama(builder, provider, model);
-    }
-    #[cfg(feature = "watsonx")]
-    if provider.name == "watsonx" {
-        return crate::siblings::watsonx(builder, provider, model);
-    }
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
         #[cfg(feature = "anthropic")]
@@ -37,11 +29,7 @@ pub(crate) fn backend(
         "bedrock" => native::bedrock(bedrock(settings)?),
         #[cfg(any())] //cohere
         "cohere" => native::cohere(settings),
-        name => {
-            let message =
-                format!("`{name}` is no provider with a wire of its own that this program has (model {})", settings.model);
-            Err(ErrorKind::Config(message).into())
-        }
+        name => Err(ErrorKind::Config(format!("`{name}` was built without its family")).into()),
     }
 }
 

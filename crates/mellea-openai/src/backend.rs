@@ -219,7 +219,7 @@ impl Backend for OpenAi {
 impl OpenAi {
     /// Adds what to do about an error of this service.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        let error = self.place(error);
+        let error = crate::wire::reclassified(self.place(error));
         let hint = match (error.kind(), self.0.dialect.name) {
             (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),
             (ErrorKind::Connection(_), "ollama") => "start it with `ollama serve`".to_owned(),

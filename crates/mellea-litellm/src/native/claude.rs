@@ -11,8 +11,14 @@ use super::schema::Limits;
 pub(crate) const MAX_TOKENS: u64 = 4096;
 
 /// What Claude enforces of a schema; the same on every platform.
-pub(crate) const LIMITS: Limits =
-    Limits { keywords: &["minItems=1"], closed: true, recursion: false, constants: true, all_of: true };
+pub(crate) const LIMITS: Limits = Limits {
+    keywords: &["minItems=1"],
+    formats: &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"],
+    closed: true,
+    recursion: false,
+    constants: true,
+    all_of: true,
+};
 
 /// The least budget for thinking that the interface takes.
 const MIN_BUDGET: u64 = 1024;

@@ -62,6 +62,7 @@ impl Dialect {
         system_role: SystemRole::System,
         stream_usage: true,
         reasoning_field: "reasoning_content",
+        reasoning_details: false,
         inline_thinking: true,
         drop: &[],
         rename: &[],
@@ -209,6 +210,7 @@ impl Dialect {
         needs_key: true,
         thinking: ThinkingField::ReasoningObject,
         reasoning_field: "reasoning",
+        reasoning_details: true,
         cache_control: true,
         prompt_lists: false,
         ..Self::GENERIC

@@ -130,6 +130,10 @@ fn text_format(fields: &mut Fields<'_>, target: &Target<'_>, format: &Format) {
         fields.unconstrained("the Responses API enforces JSON schemas only");
         return;
     };
+    if target.learned.has(Learned::NO_SCHEMA) {
+        fields.unconstrained("the model takes no schema");
+        return;
+    }
     let (form, strict) = schema::strict(schema, target.learned, |reason| fields.unconstrained(reason));
     fields.set("text", json!({ "format": { "type": "json_schema", "name": schema.name(), "schema": form, "strict": strict } }));
 }

@@ -83,7 +83,7 @@ async fn the_request_and_what_goes_back_with_a_turn() {
     let call = ToolCall::with_id("call_1", "add", json!({"a": 1, "b": 2}));
     let mut turn = Message::assistant("Let me add.");
     turn.tool_calls = vec![call.clone()];
-    turn.replay = Some(json!({"openai_responses": output()}));
+    turn.replay = Some(json!({"openai_responses": output()}).into());
     let mut changed = turn.clone();
     changed.tool_calls[0].id = "other".to_owned();
     let number = json!({"type": "number"});

@@ -16,7 +16,7 @@ const MAX_MARKS: usize = 4;
 /// The options, as fields of the body.
 pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String, Value>) -> Result<Plan> {
     let (options, provider) = (&request.options, wire.provider.as_str());
-    let facts = claude::facts(&wire.model);
+    let facts = wire.facts();
     let mut plan = Plan::default();
     let warnings = &mut plan.warnings;
     let native = if facts.schemas { Ok(()) } else { Err(options::NO_SCHEMAS.to_owned()) };
@@ -24,10 +24,10 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     plan.emulate = matches!(form, Structured::Tool(_));
 
     let body = &mut plan.body;
-    match wire.host {
+    match &wire.host {
         Host::Anthropic => put(body, "model", Some(wire.model.as_str())),
         #[cfg(feature = "vertex")]
-        Host::Vertex => put(body, "anthropic_version", Some(super::VERTEX_VERSION)),
+        Host::Vertex(_) => put(body, "anthropic_version", Some(wire.version.as_str())),
     }
     let thinking = thinking(facts, options.thinking, options.max_new_tokens, warnings);
     body.insert("max_tokens".to_owned(), options.max_new_tokens.unwrap_or(MAX_TOKENS + thinking.budget).into());
@@ -59,10 +59,10 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     }
     if let Some(betas) = extra.shift_remove("betas") {
         let names: Vec<_> = betas.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        match wire.host {
+        match &wire.host {
             Host::Anthropic => plan.headers.push(("anthropic-beta", names.join(","))),
             #[cfg(feature = "vertex")]
-            Host::Vertex => put(body, "anthropic_beta", Some(json!(names))),
+            Host::Vertex(_) => put(body, "anthropic_beta", Some(json!(names))),
         }
     }
     tools(request, &form, one_by_one, &mut plan);
