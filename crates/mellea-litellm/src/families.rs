@@ -23,11 +23,11 @@ pub(crate) fn backend(
         "anthropic" => native::anthropic(settings),
         #[cfg(feature = "gemini")]
         "gemini" => native::gemini(settings),
-        #[cfg(any())] //vertex
+        #[cfg(feature = "vertex")]
         "vertex_ai" => native::vertex(settings),
         #[cfg(feature = "bedrock")]
         "bedrock" => native::bedrock(bedrock(settings)?),
-        #[cfg(any())] //cohere
+        #[cfg(feature = "cohere")]
         "cohere" => native::cohere(settings),
         name => Err(ErrorKind::Config(format!("`{name}` was built without its family")).into()),
     }

@@ -178,6 +178,7 @@ impl Dialect {
         completions_path: "",
         token_field: TokenField::MaxCompletionTokens,
         thinking: ThinkingField::ReasoningEffort,
+        tools_with_schema: false,
         reasoning_field: "reasoning",
         audio: false,
         ..Self::GENERIC

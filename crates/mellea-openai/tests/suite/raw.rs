@@ -76,6 +76,17 @@ async fn a_server_that_takes_one_prompt_gets_one_and_it_is_remembered() {
 }
 
 #[tokio::test]
+async fn other_refusals_are_those_of_all_prompts() {
+    let server = Server::start().await.unwrap();
+    let said = json!({"error": {"message": "the prompt is not allowed here", "type": "invalid_request_error"}});
+    server.on(PATH).reply(Reply::json(400, &said));
+    let backend = at(&server, Dialect::GENERIC).build().unwrap();
+    let results = backend.complete(prompts(&["a", "b"])).await;
+    assert!(results.iter().all(|r| r.as_ref().unwrap_err().status() == Some(400)));
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
 async fn prompts_that_differ_go_one_by_one_and_eight_at_once() {
     let server = Server::start().await.unwrap();
     server.handle(|request| choices(&json!([{"text": request.json()["prompt"]}])).delay(std::time::Duration::from_millis(2)));
