@@ -28,6 +28,7 @@ The whole:
 The parts of it:
   check                 formatting, clippy with warnings denied, and tidy
   features              each crate without features, with each feature alone, and with all
+  native-tls            the remote backends with the system's TLS, where the machine has OpenSSL
   docs                  the API pages, warnings denied
   test                  unit, integration and doc tests, then the examples that need no service
   tidy                  the rules on the tree itself: file sizes, first lines, dependency direction, crate counts
@@ -43,10 +44,11 @@ All tasks build the same things with the same features, so what one has compiled
 /// A task's work.
 type Task = fn(&Workspace, &[String], &mut Steps);
 
-const TASKS: [(&str, Task); 10] = [
+const TASKS: [(&str, Task); 11] = [
     ("ci", ci),
     ("check", |workspace, _, steps| check(workspace, steps)),
     ("features", |workspace, _, steps| steps.run("features", || features::check(workspace))),
+    ("native-tls", |_, _, steps| native_tls(steps)),
     ("docs", |workspace, _, steps| steps.run("docs", || run::docs(workspace))),
     ("test", |workspace, _, steps| test(workspace, steps)),
     ("tidy", |workspace, _, steps| steps.run("tidy", || tidy::check(workspace))),
@@ -64,8 +66,20 @@ const WITH_ARGUMENTS: [&str; 4] = ["fixtures", "integration", "bench", "pico-eva
 fn ci(workspace: &Workspace, _: &[String], steps: &mut Steps) {
     check(workspace, steps);
     steps.run("features", || features::check(workspace));
+    native_tls(steps);
     steps.run("docs", || run::docs(workspace));
     test(workspace, steps);
+}
+
+/// The system's TLS is a library that a machine may lack; where it has none, that is said.
+fn native_tls(steps: &mut Steps) {
+    if cfg!(target_os = "linux") && cargo::capture(std::process::Command::new("pkg-config").arg("--libs").arg("openssl")).is_err()
+    {
+        return steps.skip("native-tls", "pkg-config finds no OpenSSL on this machine");
+    }
+    let arguments =
+        ["check", "--package", "mellea", "--no-default-features", "--features", "ollama,openai,litellm,watsonx,native-tls"];
+    steps.run("native-tls", || cargo::run(arguments));
 }
 
 fn check(workspace: &Workspace, steps: &mut Steps) {

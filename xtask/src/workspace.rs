@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::{Failure, cargo};
 
-/// Features that need hardware or libraries a machine may lack. No task turns them on.
-const DEVICES: [&str; 6] = ["accelerate", "cuda", "cudnn", "flash-attn", "metal", "mkl"];
+/// Features that need hardware or libraries a machine may lack. No task turns them on, but for
+/// `native-tls`, which has a step of its own where OpenSSL is.
+const DEVICES: [&str; 7] = ["accelerate", "cuda", "cudnn", "flash-attn", "metal", "mkl", "native-tls"];
 
 /// The workspace.
 pub(crate) struct Workspace {

@@ -350,12 +350,13 @@ impl Error {
         self
     }
 
-    /// Adds where it happened, unless that is known already.
+    /// Adds where it happened, unless that is known already; an empty name says nothing.
     #[must_use]
     pub fn at(self, provider: &str, model: &str) -> Self {
+        let known = |old: Option<String>, new: &str| old.or_else(|| (!new.is_empty()).then(|| new.to_owned()));
         self.edit(|e| {
-            e.provider.get_or_insert_with(|| provider.to_owned());
-            e.model.get_or_insert_with(|| model.to_owned());
+            e.provider = known(e.provider.take(), provider);
+            e.model = known(e.model.take(), model);
         })
     }
 

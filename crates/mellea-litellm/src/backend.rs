@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef, RawRequest,
+    Backend, Capabilities, ChatRequest, Error, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef, RawRequest,
     RequestOptions, Result, Warning,
 };
 
@@ -79,6 +79,15 @@ impl fmt::Debug for LiteLlm {
     }
 }
 
+/// With what a refusal of the proxy means, where its words do not tell.
+fn explained(error: Error) -> Error {
+    let code = error.response().and_then(|response| response.code.as_deref());
+    if error.provider() == Some("litellm_proxy") && code == Some("no_db_connection") {
+        return error.with_hint("the proxy does not know this key; give it with `api_key` or in LITELLM_PROXY_API_KEY");
+    }
+    error
+}
+
 #[async_trait]
 impl Backend for LiteLlm {
     fn provider(&self) -> &str {
@@ -118,7 +127,7 @@ impl Backend for LiteLlm {
 
     async fn chat(&self, mut request: ChatRequest) -> Result<EventStream> {
         Self::strip(&mut request.options);
-        self.inner.chat(request).await
+        self.inner.chat(request).await.map_err(explained)
     }
 
     async fn complete(&self, mut requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {

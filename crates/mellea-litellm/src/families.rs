@@ -17,31 +17,19 @@ pub(crate) fn backend(
     provider: &Provider,
     model: &str,
 ) -> Result<Arc<dyn Backend>> {
-    #[cfg(feature = "ollama")]
-    if provider.name == "ollama_chat" {
-        return crate::siblings::ollama(builder, provider, model);
-    }
-    #[cfg(feature = "watsonx")]
-    if provider.name == "watsonx" {
-        return crate::siblings::watsonx(builder, provider, model);
-    }
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
         #[cfg(feature = "anthropic")]
         "anthropic" => native::anthropic(settings),
         #[cfg(feature = "gemini")]
         "gemini" => native::gemini(settings),
-        #[cfg(any())] //vertex
+        #[cfg(feature = "vertex")]
         "vertex_ai" => native::vertex(settings),
-        #[cfg(any())] //bedrock
+        #[cfg(feature = "bedrock")]
         "bedrock" => native::bedrock(bedrock(settings)?),
-        #[cfg(any())] //cohere
+        #[cfg(feature = "cohere")]
         "cohere" => native::cohere(settings),
-        name => {
-            let message =
-                format!("`{name}` is no provider with a wire of its own that this program has (model {})", settings.model);
-            Err(ErrorKind::Config(message).into())
-        }
+        name => Err(ErrorKind::Config(format!("`{name}` was built without its family")).into()),
     }
 }
 
@@ -61,7 +49,7 @@ fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, m
     settings.api_key = credential.map(|credential| credential.secret().clone());
     settings.base_url = base_url;
     // Both become parts of an address.
-    settings.region = vars.find(provider, "region").map(|region| template::safe("region", &region)).transpose()?;
+    settings.region = region(&builder, provider, model).map(|region| template::safe("region", &region)).transpose()?;
     settings.project = vars.find(provider, "project").map(|project| template::safe("project", &project)).transpose()?;
     settings.api_version = vars.find(provider, "api_version");
     settings.options = builder.options;
@@ -74,8 +62,17 @@ fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, m
     Ok(settings)
 }
 
+/// The region that was given, else the environment's; an ARN of Bedrock has its own.
+fn region(builder: &LiteLlmBuilder, provider: &Provider, model: &str) -> Option<String> {
+    let vars = Vars { given: &builder.vars, env: &builder.env };
+    match builder.vars.get("region") {
+        None if model.contains("arn:") => None,
+        given => given.cloned().or_else(|| vars.find(provider, "region")),
+    }
+}
+
 /// Without LiteLLM's choice of interface before the model: there is one here.
-#[cfg(any())] //bedrock
+#[cfg(feature = "bedrock")]
 fn bedrock(mut settings: Settings) -> Result<Settings> {
     if let Some(model) = settings.model.strip_prefix("converse/") {
         settings.model = model.to_owned();

@@ -14,7 +14,7 @@ use crate::template;
 pub(crate) struct Address {
     /// The address, with the path that is added to one of the user's.
     pub(crate) url: BaseUrl,
-    /// The host of the provider's own address, if it has one.
+    /// The host of the provider's own address, if it has one; its domain where a part is not known.
     pub(crate) own_host: Option<String>,
     /// Whether the program gave it, in code.
     pub(crate) explicit: bool,
@@ -62,8 +62,8 @@ pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'
             Some(path) => url.or_path(path),
             None => url,
         };
-        // A part that is missing makes the provider's own address unknown, which is no error here.
-        let own_host = own().and_then(Result::ok).map(|url| url.host().to_owned());
+        // A part that is missing is no error here; what stands behind it is still the provider's.
+        let own_host = own().and_then(|url| url.map_or_else(|_| domain(provider), |url| Some(url.host().to_owned())));
         return Ok(Address { url, own_host, explicit: explicit.is_some() });
     }
     match own() {
@@ -79,6 +79,14 @@ pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'
             Err(ErrorKind::Config(message).into())
         }
     }
+}
+
+/// The end of the host of a provider's address that is the same whatever its parts are.
+fn domain(provider: &Provider) -> Option<String> {
+    let (_, rest) = provider.base_url.as_deref()?.split_once("://")?;
+    let host = rest.split('/').next()?;
+    let (_, domain) = host.rsplit_once('}').unwrap_or(("", host));
+    Some(domain.trim_start_matches('.').to_owned()).filter(|domain| !domain.is_empty())
 }
 
 /// What proves the caller.
@@ -105,7 +113,7 @@ impl Credential {
 /// one.
 pub(crate) fn credential(provider: &Provider, registry: &Registry, address: &Address, env: &Env) -> Result<Option<Credential>> {
     let host = address.url.host();
-    let at_home = address.own_host.as_deref() == Some(host);
+    let at_home = address.own_host.as_deref().is_some_and(|own| is_at_or_below(host, own));
     let row = credentials_of(provider, registry, host);
     let (keys, tokens) = row.map(|row| (row.key_env.as_slice(), row.token_env.as_slice())).unwrap_or_default();
     let key = env.first(keys).map(|(variable, key)| (variable, Credential::Key(key)));
@@ -168,10 +176,12 @@ fn is_at(provider: &Provider, host: &str) -> bool {
 /// Whether a host could be taken for another: it contains its name without being below it, or differs
 /// in a letter or two.
 fn looks_like(host: &str, own: &str) -> bool {
-    if own.is_empty() || host == own || host.strip_suffix(own).is_some_and(|below| below.ends_with('.')) {
-        return false;
-    }
-    host.contains(own) || distance(host, own) <= 2
+    !own.is_empty() && !is_at_or_below(host, own) && (host.contains(own) || distance(host, own) <= 2)
+}
+
+/// Whether a host is this one or one below it.
+fn is_at_or_below(host: &str, own: &str) -> bool {
+    host == own || host.strip_suffix(own).is_some_and(|below| below.ends_with('.'))
 }
 
 /// Names in a row: `A`, `B` or `C`.
@@ -289,6 +299,20 @@ mod tests {
             let error = refusal("groq", Some(host), &["GROQ_API_KEY"]);
             assert!(error.contains("only looks like api.groq.com") && error.contains("GROQ_API_KEY"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_domain_is_enough_to_look_like_it() {
+        let key = ["SNOWFLAKE_JWT"];
+        for (base, may) in [
+            ("https://acc.snowflakecomputing.com/api", true),
+            ("https://gateway.example", true),
+            ("https://acc.snowflakecomputing.com.evil.example", false),
+            ("https://acc-snowflakecomputing.com", false),
+        ] {
+            assert_eq!(find("snowflake", Some(base), &key).is_ok(), may, "{base}");
+        }
+        assert!(refusal("snowflake", Some("https://acc.snowflakecomputing.com/api"), &[]).contains("SNOWFLAKE_JWT"));
     }
 
     #[test]

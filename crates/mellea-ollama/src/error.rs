@@ -1,27 +1,26 @@
 //! What the user can do about a failure.
 
-use mellea_core::{Error, ErrorKind};
+use mellea_core::{Error, ErrorKind, TimeoutPhase};
 use mellea_http::{BaseUrl, reqwest};
 use serde_json::Value;
 
 /// Adds the command to run, and names the failures of this server by their kind.
 pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
+    let error = reclassify(error, model);
     let words = error.response().map(|said| said.message.to_lowercase()).unwrap_or_default();
     match error.kind() {
         ErrorKind::Connection(_) if is_connect(&error) => unreachable(error, base),
-        ErrorKind::Timeout { phase: mellea_core::TimeoutPhase::Connect, .. } => unreachable(error, base),
+        ErrorKind::Timeout { phase: TimeoutPhase::Connect, .. } => unreachable(error, base),
+        ErrorKind::Timeout { phase: TimeoutPhase::NextToken, .. } => error.with_hint(
+            "the server has stalled in the middle of an answer; `ModelOption::StreamTimeout` and `Timeouts::idle` set this limit",
+        ),
         ErrorKind::ModelNotFound(_) => {
             let hint = format!("get it with `ollama pull {model}`, or build the backend with `Pull::IfMissing` and `connect`");
             error.with_hint(hint)
         }
         ErrorKind::ContextWindowExceeded { .. } => error
             .with_hint("shorten the conversation, or raise `context_window` (`num_ctx`) as far as the model and the memory go"),
-        ErrorKind::Provider(said) if words.contains("does not support") => {
-            Error::from(ErrorKind::Unsupported(said.message.clone()))
-                .at("ollama", model)
-                .with_response(said.clone())
-                .with_hint(format!("`ollama show {model}` lists what the model can do"))
-        }
+        ErrorKind::Unsupported(_) => error.with_hint(format!("`ollama show {model}` lists what the model can do")),
         ErrorKind::Provider(said) => match said.status {
             Some(401) => {
                 let body: Option<Value> = said.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
@@ -42,6 +41,19 @@ pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
         },
         _ => error,
     }
+}
+
+/// A refusal in words that only this server has.
+fn reclassify(error: Error, model: &str) -> Error {
+    let ErrorKind::Provider(said) = error.kind() else { return error };
+    let kind = if said.message.contains("longer than the context length") {
+        ErrorKind::ContextWindowExceeded { prompt: None, limit: None }
+    } else if said.message.contains("does not support") {
+        ErrorKind::Unsupported(said.message.clone())
+    } else {
+        return error;
+    };
+    Error::from(kind).at("ollama", model).with_response(said.clone())
 }
 
 fn unreachable(error: Error, base: &BaseUrl) -> Error {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// The options that go into the `options` of a request. Others are sent there too, with a warning:
 /// the server ignores what it does not know, so a misspelt one would go unnoticed.
-pub const KNOWN_OPTIONS: [&str; 20] = [
+pub const KNOWN_OPTIONS: &[&str] = &[
     "num_keep",
     "seed",
     "num_predict",
@@ -30,7 +30,7 @@ pub const KNOWN_OPTIONS: [&str; 20] = [
 ];
 
 /// The options that stand in the request itself.
-pub const TOP_LEVEL: [&str; 6] = ["keep_alive", "truncate", "shift", "logprobs", "top_logprobs", "format"];
+pub const TOP_LEVEL: &[&str] = &["keep_alive", "truncate", "shift", "logprobs", "top_logprobs", "format"];
 
 /// The server's names for the common options.
 pub(crate) const SYNONYMS: [(&str, ModelOption); 10] = [
@@ -60,7 +60,7 @@ pub(crate) fn think(thinking: Thinking) -> Value {
 /// Takes what stands in the request itself out of `extra`; `null` is absent.
 pub(crate) fn top_level(extra: &mut Map<String, Value>) -> Map<String, Value> {
     let mut top = Map::new();
-    for name in TOP_LEVEL {
+    for &name in TOP_LEVEL {
         if let Some(value) = extra.shift_remove(name).filter(|value| !value.is_null()) {
             top.insert(name.to_owned(), value);
         }

@@ -19,6 +19,9 @@ use crate::wire::{Chunk, Logprob};
 /// How many lines that are no JSON are passed over before an answer is given up.
 const MAX_BAD_LINES: u32 = 8;
 
+/// The most tool calls that an answer may have.
+const MAX_CALLS: usize = 1024;
+
 /// The most bytes that a raw completion may have.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -93,6 +96,11 @@ impl Decoder {
                 self.ready.push_back(Event::Warning(Warning::Other { message }));
                 continue;
             }
+            if self.called.len() >= MAX_CALLS {
+                self.failure = Some(ErrorKind::Degenerate(format!("the answer has more than {MAX_CALLS} tool calls")));
+                self.done = true;
+                return;
+            }
             let arguments = if call.function.arguments.is_null() { json!({}) } else { call.function.arguments };
             let call = if call.id.is_empty() || self.called.contains(&call.id) {
                 ToolCall::new(call.function.name, arguments)
@@ -145,6 +153,12 @@ impl Decoder {
         self.ready.push_back(Event::Raw(Value::Object(raw)));
         if self.bad > 0 {
             let message = format!("{} lines of the answer were no JSON and were left out", self.bad);
+            self.ready.push_back(Event::Warning(Warning::Other { message }));
+        }
+        let used = prompt.unwrap_or(0).saturating_add(answer.unwrap_or(0));
+        if let Some(window) = self.check.window.filter(|window| reason == "length" && used >= *window) {
+            let message =
+                format!("the answer was cut because the window of {window} tokens is full; more `max_new_tokens` will not help");
             self.ready.push_back(Event::Warning(Warning::Other { message }));
         }
         if let Some(short) = self.check.shortfall(prompt.map(|p| p.saturating_add(cached.unwrap_or(0)))) {
@@ -209,8 +223,10 @@ impl Live {
                 return Some(Ok(event));
             }
             if let Some(kind) = self.decoder.failure.take() {
+                let error = self.frames.place().error(kind);
                 let hint = "raise `context_window` (`num_ctx`), or shorten the prompt; `Truncation::Warn` lets it pass";
-                return Some(Err(self.frames.place().error(kind).with_hint(hint)));
+                let truncated = matches!(error.kind(), ErrorKind::PromptTruncated { .. });
+                return Some(Err(if truncated { error.with_hint(hint) } else { error }));
             }
             if self.decoder.done {
                 return None;

@@ -24,6 +24,9 @@ const BREATH: Duration = Duration::from_millis(125);
 
 /// A model on IBM watsonx.ai. Clones share connections, tokens and limits.
 ///
+/// Deprecated, as in Mellea for Python: new programs reach watsonx.ai through `mellea-litellm`, or
+/// through the OpenAI backend on its gateway. See the [crate's page](crate).
+///
 /// ```
 /// use mellea_watsonx::WatsonX;
 ///
@@ -220,7 +223,8 @@ async fn whole(response: Response) -> Result<EventStream> {
 /// An answer that comes in pieces; the first is awaited here, because a refusal may stand in its place.
 async fn piecewise(response: Response) -> Result<EventStream> {
     let (frames, decoder) = (response.sse()?, Decoder::default());
-    let mut reader = Reader { frames, decoder, events: VecDeque::new(), error: None, ended: false };
+    let mut reader =
+        Reader { frames, decoder, events: VecDeque::new(), error: None, ended: false, unreadable: 0, first_fault: None };
     while reader.events.is_empty() && !reader.ended {
         reader.read().await;
     }
@@ -238,7 +242,13 @@ struct Reader {
     events: VecDeque<Event>,
     error: Option<Error>,
     ended: bool,
+    unreadable: usize,
+    /// Why the first unreadable piece was that.
+    first_fault: Option<Error>,
 }
+
+/// The most pieces of one stream that may be unreadable.
+const MAX_UNREADABLE: usize = 16;
 
 impl Reader {
     async fn next(&mut self) -> Option<Result<Event>> {
@@ -259,14 +269,15 @@ impl Reader {
     /// Reads one frame into events, an error, or the end.
     async fn read(&mut self) {
         let decoded = match self.frames.next().await {
-            Some(Ok(frame)) => {
-                let decoded = self.decoder.push(&frame.name, &frame.data, &mut self.events);
-                decoded.map_err(|fault| failure(fault, self.frames.place(), self.frames.ended()))
-            }
+            Some(Ok(frame)) => match self.decoder.push(&frame.name, &frame.data, &mut self.events) {
+                Ok(()) => Ok(()),
+                Err(fault) => self.leave_out(failure(fault, self.frames.place(), self.frames.ended())),
+            },
             Some(Err(error)) => Err(error),
             None => {
                 self.ended = true;
-                self.decoder.end().map_err(|fault| failure(fault, self.frames.place(), true))
+                let end = self.decoder.end().map_err(|fault| failure(fault, self.frames.place(), true));
+                end.map_err(|error| self.first_fault.take().unwrap_or(error))
             }
         };
         if let Err(error) = decoded {
@@ -278,10 +289,24 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Goes on without a piece that is no JSON, and says so; any other error is given back.
+    fn leave_out(&mut self, error: Error) -> Result<()> {
+        if !matches!(error.kind(), ErrorKind::MalformedResponse { .. }) || self.unreadable >= MAX_UNREADABLE {
+            return Err(error);
+        }
+        self.unreadable += 1;
+        let message = format!("a piece of the stream could not be read and was left out: {}", error.kind());
+        self.events.push_back(Event::Warning(Warning::Other { message }));
+        self.first_fault.get_or_insert(error);
+        Ok(())
+    }
+}
+
 /// A fault of an answer as an error; `ended` says that the body had ended when it was found.
 fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
     match fault {
-        Fault::Refused(said) => place.refused(&said),
+        Fault::Refused(said) => refused(said, place),
         Fault::Json(error) if ended && error.is_eof() => place.interrupted(),
         Fault::Json(error) => place.malformed("", error.to_string()),
         Fault::Malformed(path, reason) => place.malformed(path, reason),
@@ -290,13 +315,22 @@ fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
     }
 }
 
+/// A refusal inside of a response, whose status stands beside the error and not in it.
+fn refused(mut said: Value, place: &Place) -> Error {
+    let status = said.get("status_code").filter(|status| !status.is_null()).cloned();
+    if let (Some(status), Some(Value::Object(error))) = (status, said.pointer_mut("/errors/0")) {
+        error.entry("status_code").or_insert(status);
+    }
+    place.refused(&said)
+}
+
 /// A continuation of a text.
 async fn generated(response: Response) -> Result<ModelOutput> {
     let place = response.place().clone();
     let body = response.bytes().await?;
     let generation: Generation<'_> = serde_json::from_slice(&body).map_err(|e| failure(Fault::Json(e), &place, false))?;
     if let Some(said) = generation.refusal() {
-        return Err(place.refused(&said));
+        return Err(refused(said, &place));
     }
     let Some(result) = generation.results.0.first() else {
         return Err(place.malformed("results", "there are none"));

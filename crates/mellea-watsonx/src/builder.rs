@@ -1,5 +1,6 @@
 //! Setting up the backend: from calls of setters, and from the environment for what they leave open.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use mellea_core::{Error, ErrorKind, Limiter, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
@@ -214,9 +215,9 @@ impl WatsonXBuilder {
         self
     }
 
-    /// With these options for every call that does not set them, in place of any set before.
-    pub fn options(mut self, options: ModelOptions) -> Self {
-        self.options = options;
+    /// With these options for every call that does not set them.
+    pub fn options(mut self, options: impl Borrow<ModelOptions>) -> Self {
+        self.options = std::mem::take(&mut self.options).merged(options.borrow());
         self
     }
 

@@ -3,6 +3,7 @@
 #[expect(unused_extern_crates, reason = "the macros name this crate as its users do")]
 extern crate self as mellea;
 
+mod backends;
 mod start;
 
 pub use mellea_core::*;
@@ -11,6 +12,18 @@ pub use mellea_macros::{generative, tool};
 
 #[cfg(feature = "hf")]
 pub use mellea_hf::HuggingFace;
+#[cfg(feature = "litellm")]
+#[doc(inline)]
+pub use mellea_litellm::{self as litellm, LiteLlm};
+#[cfg(feature = "ollama")]
+#[doc(inline)]
+pub use mellea_ollama::{self as ollama, Ollama};
+#[cfg(feature = "openai")]
+#[doc(inline)]
+pub use mellea_openai::{self as openai, OpenAi};
+#[cfg(feature = "watsonx")]
+#[doc(inline)]
+pub use mellea_watsonx::{self as watsonx, WatsonX};
 
 pub use start::{StartSession, start_session};
 

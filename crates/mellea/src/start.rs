@@ -2,15 +2,10 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 
-use mellea_core::{
-    Backend, Context, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Prompts, Result, SamplingStrategy,
-    Session,
-};
+use mellea_core::{Backend, Context, ModelOptions, ModelRef, OptionKey, OptionValue, Prompts, Result, SamplingStrategy, Session};
 
-/// The names that [`StartSession::backend`] may be given, those of this program first.
-const KNOWN: [&str; 5] = ["hf", "ollama", "openai", "litellm", "watsonx"];
+use crate::backends::{self, Wanted};
 
 /// Starts a session: by default with Ollama and Granite 4.1 3B.
 ///
@@ -28,8 +23,7 @@ const KNOWN: [&str; 5] = ["hf", "ollama", "openai", "litellm", "watsonx"];
 /// ```
 pub fn start_session() -> StartSession {
     StartSession {
-        backend: "ollama".to_owned(),
-        model: None,
+        wanted: Wanted::new("ollama"),
         context: Context::default(),
         options: ModelOptions::new(),
         change: Vec::new(),
@@ -39,8 +33,7 @@ pub fn start_session() -> StartSession {
 /// A session that is about to start, see [`start_session`].
 #[must_use = "a session starts when this is awaited"]
 pub struct StartSession {
-    backend: String,
-    model: Option<ModelRef>,
+    wanted: Wanted,
     context: Context,
     options: ModelOptions,
     change: Vec<Change>,
@@ -49,20 +42,42 @@ pub struct StartSession {
 type Change = Box<dyn FnOnce(mellea_core::SessionBuilder) -> mellea_core::SessionBuilder + Send>;
 
 impl StartSession {
-    /// Uses the backend of this name: `hf` (also `huggingface`), `ollama`, `openai`, `litellm` or
-    /// `watsonx`. Each needs the cargo feature of its name.
+    /// Uses the backend of this name: `ollama` (the default), `openai`, `litellm`, `watsonx`, or `hf`
+    /// (also `huggingface`). Each needs the cargo feature of its name; `ollama` and `openai` are on
+    /// unless they are switched off.
+    ///
+    /// With `ollama`, the server is asked for its version and the model when the session starts, and
+    /// a model that it lacks is pulled, with a progress bar on a terminal. Build
+    /// [`Ollama`](crate::ollama::Ollama) yourself for another policy. The other backends do nothing
+    /// on the network before the first call.
     pub fn backend(mut self, name: impl Into<String>) -> Self {
-        self.backend = name.into();
+        self.wanted.name = name.into();
         self
     }
 
     /// Uses this model: a name as the backend knows it, or a
     /// [`ModelIdentifier`](crate::ModelIdentifier). For `hf` it may be a directory.
     ///
-    /// Without one it is [`IBM_GRANITE_4_1_3B`](crate::model::IBM_GRANITE_4_1_3B), or for `hf` with the feature `pico` the small
-    /// demonstration model that travels with the program.
+    /// Without one it is [`IBM_GRANITE_4_1_3B`](crate::model::IBM_GRANITE_4_1_3B) on `ollama` and
+    /// `litellm` (by way of Ollama), [`IBM_GRANITE_4_HYBRID_SMALL`](crate::model::IBM_GRANITE_4_HYBRID_SMALL) on `watsonx`, and on `hf`
+    /// Granite again, or with the feature `pico` the small demonstration model that travels with the
+    /// program. `openai` wants a name: it may cost money.
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
-        self.model = Some(model.into());
+        self.wanted.model = Some(model.into());
+        self
+    }
+
+    /// Uses the service at this address. Otherwise the backend's environment variable counts
+    /// (`OLLAMA_HOST`, `OPENAI_BASE_URL`, `WATSONX_URL`, a provider's own), then its usual address.
+    pub fn base_url(mut self, address: impl Into<String>) -> Self {
+        self.wanted.base_url = Some(address.into());
+        self
+    }
+
+    /// Uses this key. Otherwise the backend's environment variable counts (`OPENAI_API_KEY`,
+    /// `OLLAMA_API_KEY`, `WATSONX_API_KEY`, a provider's own).
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.wanted.api_key = Some(key.into());
         self
     }
 
@@ -113,46 +128,10 @@ impl StartSession {
     }
 
     async fn start(self) -> Result<Session> {
-        let backend = backend(&self.backend, self.model.as_ref()).await?;
+        let backend = backends::make(&self.wanted).await?;
         let session = Session::builder(backend).context(self.context).options(&self.options);
         Ok(self.change.into_iter().fold(session, |session, change| change(session)).build())
     }
-}
-
-/// The backend of this name.
-async fn backend(name: &str, model: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
-    match name {
-        "hf" | "huggingface" => hf(model).await,
-        known if KNOWN.contains(&known) => Err(Error::from(unknown(name)).with_hint(format!(
-            "this version has no backend for `{known}` yet; run a model in this process instead: \
-             `cargo add --path CHECKOUT/crates/mellea --features hf,pico`, then `start_session().backend(\"hf\")`"
-        ))),
-        _ => Err(Error::from(unknown(name)).with_hint(format!("the names are {}", KNOWN.join(", ")))),
-    }
-}
-
-fn unknown(name: &str) -> ErrorKind {
-    let available = if cfg!(feature = "hf") { "hf" } else { "none; each is a cargo feature" };
-    ErrorKind::UnknownBackend { name: name.to_owned(), available: available.to_owned() }
-}
-
-#[cfg(feature = "hf")]
-async fn hf(model: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
-    let model = match model {
-        #[cfg(feature = "pico")]
-        None => return Ok(Arc::new(mellea_hf::HuggingFace::pico().await?)),
-        #[cfg(not(feature = "pico"))]
-        None => &ModelRef::from(mellea_core::model::IBM_GRANITE_4_1_3B),
-        Some(model) => model,
-    };
-    let name = model.name_for("hf").ok_or_else(|| ErrorKind::Config("this model has no name on the Hugging Face hub".into()))?;
-    Ok(Arc::new(mellea_hf::HuggingFace::load(name.as_ref()).await?))
-}
-
-#[cfg(not(feature = "hf"))]
-async fn hf(_: Option<&ModelRef>) -> Result<Arc<dyn Backend>> {
-    Err(Error::from(unknown("hf"))
-        .with_hint("enable the feature: `cargo add --path CHECKOUT/crates/mellea --features hf` (`hf,pico` for a small model that is included)"))
 }
 
 impl IntoFuture for StartSession {
@@ -166,31 +145,6 @@ impl IntoFuture for StartSession {
 
 impl std::fmt::Debug for StartSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StartSession").field("backend", &self.backend).field("model", &self.model).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn without_arguments_it_names_ollama_and_says_what_helps() {
-        let error = start_session().await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::UnknownBackend { name, .. } if name == "ollama"), "{error}");
-        assert!(error.hint().unwrap().contains("--features hf,pico"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_wrong_name_lists_the_right_ones() {
-        let error = start_session().backend("ollma").await.unwrap_err();
-        assert!(error.to_string().contains("hf, ollama, openai, litellm, watsonx"), "{error}");
-    }
-
-    #[cfg(not(feature = "hf"))]
-    #[tokio::test]
-    async fn a_missing_feature_is_named() {
-        let error = start_session().backend("hf").await.unwrap_err();
-        assert!(error.hint().unwrap().contains("--features hf"), "{error}");
+        f.debug_struct("StartSession").field("wanted", &self.wanted).finish_non_exhaustive()
     }
 }

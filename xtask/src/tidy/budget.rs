@@ -6,8 +6,9 @@ use super::Findings;
 use crate::{Failure, cargo};
 
 /// The most crates in a package's normal tree on Linux with default features, itself and macros
-/// included, counted by name and version.
-const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 110)];
+/// included, counted by name and version. An HTTP client with TLS is 75 of those of `mellea`, the
+/// tables for international host names in it 21.
+const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 125)];
 
 /// Compares each tree with its budget; a line on each.
 pub(super) fn check(findings: &mut Findings) -> Result<Vec<String>, Failure> {

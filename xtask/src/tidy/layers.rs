@@ -5,7 +5,7 @@ use crate::workspace::Member;
 const BACKENDS_MAY_USE: &[&str] = &["mellea-core", "mellea-http"];
 
 /// What each package may use of the others. Development dependencies are free.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("mellea-core", &[]),
     ("mellea-macros", &[]),
     ("mellea-pico", &[]),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("mellea-macros-fixture-renamed", &["mellea"]),
     ("mellea-examples", EVERYTHING),
     ("mellea-tests", EVERYTHING),
+    ("mellea-wire-tests", EVERYTHING),
     ("xtask", &[]),
 ];
 

@@ -13,7 +13,7 @@ const LEFT_BEHIND: [(&str, &str); 4] = [("todo", "!("), ("unimplemented", "!("),
 const MACHINE: [&str; 5] = ["farm", "home", "root", "tmp", "work"];
 
 /// Where white space at the end of a line can matter: data and generated text.
-const KEEPS_SPACE: [&str; 8] = ["jinja", "json", "jsonl", "lock", "snap", "sse", "stderr", "txt"];
+const KEEPS_SPACE: [&str; 9] = ["jinja", "json", "jsonl", "lock", "ndjson", "snap", "sse", "stderr", "txt"];
 
 /// Checks one file.
 pub(super) fn check(path: &str, content: &str, findings: &mut Findings) {

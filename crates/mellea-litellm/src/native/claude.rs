@@ -1,4 +1,27 @@
-//! What the versions of Claude can do, on whichever platform.
+//! What the versions of Claude can do and how they are asked, on whichever platform.
+
+use mellea_core::{RequestOptions, Thinking, Warning};
+use serde_json::{Value, json};
+
+use super::options::{other, unsupported};
+use super::schema::Limits;
+
+/// The most tokens of an answer unless `ModelOption::MaxNewTokens` says otherwise; the interface
+/// wants a number. A budget for thinking comes on top.
+pub(crate) const MAX_TOKENS: u64 = 4096;
+
+/// What Claude enforces of a schema; the same on every platform.
+pub(crate) const LIMITS: Limits = Limits {
+    keywords: &["minItems=1"],
+    formats: &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"],
+    closed: true,
+    recursion: false,
+    constants: true,
+    all_of: true,
+};
+
+/// The least budget for thinking that the interface takes.
+const MIN_BUDGET: u64 = 1024;
 
 /// What a Claude model can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +53,80 @@ fn version(name: &str) -> Option<(u32, u32)> {
     let major = parts.next()?.parse().ok()?;
     let minor = parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0);
     Some((major, minor))
+}
+
+/// The temperature as the model takes it.
+pub(crate) fn temperature(given: f64, facts: Facts, thinks: bool, provider: &str, warnings: &mut Vec<Warning>) -> Option<f64> {
+    // 1 is what every model does by itself.
+    if !facts.sampling || thinks {
+        if given != 1.0 {
+            warnings.push(unsupported("temperature", if thinks { "a model that thinks" } else { "this model" }));
+        }
+        return None;
+    }
+    if given > 1.0 {
+        warnings.push(other(format!("{provider} takes temperatures up to 1; {given} was sent as 1")));
+    }
+    Some(given.min(1.0))
+}
+
+/// How a model is asked to think.
+#[derive(Debug, Default)]
+pub(crate) struct ThinkingFields {
+    pub(crate) field: Option<Value>,
+    pub(crate) effort: Option<&'static str>,
+    /// Tokens that thinking may take on top of the answer's.
+    pub(crate) budget: u64,
+}
+
+/// How this model is asked to think as is wished.
+pub(crate) fn thinking(
+    facts: Facts,
+    wish: Option<Thinking>,
+    max_tokens: Option<u64>,
+    warnings: &mut Vec<Warning>,
+) -> ThinkingFields {
+    let Some(wish) = wish else { return ThinkingFields::default() };
+    let effort = match wish {
+        Thinking::Off => return ThinkingFields { field: Some(json!({"type": "disabled"})), ..ThinkingFields::default() },
+        Thinking::On => None,
+        Thinking::Low => Some("low"),
+        Thinking::Medium => Some("medium"),
+        Thinking::High => Some("high"),
+    };
+    if facts.adaptive {
+        // Models from 4.7 on keep their thoughts to themselves unless asked.
+        let mut field = json!({"type": "adaptive"});
+        if !facts.sampling {
+            field["display"] = "summarized".into();
+        }
+        return ThinkingFields { field: Some(field), effort, budget: MAX_TOKENS };
+    }
+    let budget = match wish {
+        Thinking::Low => MIN_BUDGET,
+        Thinking::High => 4 * MIN_BUDGET,
+        Thinking::Off | Thinking::On | Thinking::Medium => 2 * MIN_BUDGET,
+    };
+    // Thoughts count as part of the answer, and something must be left for it.
+    let budget = match max_tokens {
+        Some(limit) if limit <= MIN_BUDGET => {
+            warnings
+                .push(other(format!("thinking takes {MIN_BUDGET} tokens and more; it was left out, as {limit} is the limit")));
+            return ThinkingFields::default();
+        }
+        Some(limit) => budget.min(limit - 1),
+        None => budget,
+    };
+    ThinkingFields { field: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, budget }
+}
+
+/// The stop sequences as Claude takes them: white space alone is refused.
+pub(crate) fn stops(options: &RequestOptions, provider: &str, warnings: &mut Vec<Warning>) -> Option<Value> {
+    let stops: Vec<_> = options.stop_sequences.iter().filter(|text| !text.trim().is_empty()).collect();
+    if stops.len() < options.stop_sequences.len() {
+        warnings.push(other(format!("{provider} does not stop at white space alone; such stop sequences were left out")));
+    }
+    (!stops.is_empty()).then(|| json!(stops))
 }
 
 #[cfg(test)]

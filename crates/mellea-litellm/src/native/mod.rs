@@ -3,19 +3,31 @@
 //! The constructors are called by the routing; they do no I/O. Each takes [`Settings`] and reads
 //! from the environment only what its own documentation says.
 
+#![cfg_attr(
+    not(any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "cohere")),
+    allow(dead_code, unused_imports, reason = "without a family nothing is left to do")
+)]
+
 #[cfg(feature = "anthropic")]
 mod anthropic;
 mod backend;
+#[cfg(feature = "bedrock")]
+mod bedrock;
 #[cfg(any(feature = "anthropic", feature = "bedrock"))]
 mod claude;
+#[cfg(feature = "cohere")]
+mod cohere;
 mod decode;
 #[cfg(feature = "gemini")]
 mod gemini;
 mod options;
 mod schema;
 mod turns;
+#[cfg(feature = "vertex")]
+mod vertex;
 
 #[cfg(test)]
+#[allow(dead_code, reason = "not every family uses all of it")]
 mod testing;
 
 use std::sync::Arc;
@@ -107,4 +119,32 @@ pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
 #[cfg(feature = "gemini")]
 pub(crate) fn gemini(settings: Settings) -> Result<Arc<dyn Backend>> {
     gemini::backend(settings)
+}
+
+/// Models on Amazon Bedrock, by the Converse API.
+///
+/// The credentials are the key, or those of the environment: `AWS_BEARER_TOKEN_BEDROCK`, or with the
+/// feature `bedrock-sigv4` `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. The
+/// region is that of the settings, of the model's ARN, or of `AWS_REGION_NAME`, `AWS_DEFAULT_REGION` or
+/// `AWS_REGION`.
+#[cfg(feature = "bedrock")]
+pub(crate) fn bedrock(settings: Settings) -> Result<Arc<dyn Backend>> {
+    bedrock::backend(settings)
+}
+
+/// Gemini and Claude on Google's Vertex AI.
+///
+/// A key is an access token; without one, Google's application default credentials are used. The
+/// project is that of the settings, of `VERTEXAI_PROJECT`, `GOOGLE_CLOUD_PROJECT` or
+/// `ANTHROPIC_VERTEX_PROJECT_ID`; the location that of the settings, of `VERTEXAI_LOCATION`,
+/// `GOOGLE_CLOUD_LOCATION` or `CLOUD_ML_REGION`, or `us-central1`.
+#[cfg(feature = "vertex")]
+pub(crate) fn vertex(settings: Settings) -> Result<Arc<dyn Backend>> {
+    vertex::backend(settings)
+}
+
+/// Cohere, by the second version of its chat API. It needs a key.
+#[cfg(feature = "cohere")]
+pub(crate) fn cohere(settings: Settings) -> Result<Arc<dyn Backend>> {
+    cohere::backend(settings)
 }

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Limits {
     /// Constraints that it enforces, beside types, enumerations, properties and `anyOf`.
     pub(crate) keywords: &'static [&'static str],
+    /// Formats of texts that it knows.
+    pub(crate) formats: &'static [&'static str],
     /// Objects must have known properties and no others.
     pub(crate) closed: bool,
     /// It has recursive types.
@@ -99,7 +101,12 @@ impl Walk<'_> {
                 _ if self.enforced(key, value) => {
                     out.insert(key.clone(), value.clone());
                 }
-                "format" => told.push(format!("{key}: {value}")),
+                "format" if value.as_str().is_some_and(|format| self.limits.formats.contains(&format)) => {
+                    out.insert(key.clone(), value.clone());
+                }
+                // It never decides whether a value fits; `uint8` and the like say nothing to a model.
+                "format" if given.get("type").is_some_and(|kind| kind == "string") => told.push(format!("{key}: {value}")),
+                "format" => {}
                 _ => {
                     told.push(format!("{key}: {value}"));
                     self.loose.insert(key.clone());
@@ -149,9 +156,11 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    const NARROW: Limits = Limits { keywords: &["minItems=1"], closed: true, recursion: false, constants: true, all_of: false };
+    const NARROW: Limits =
+        Limits { keywords: &["minItems=1"], formats: &["date"], closed: true, recursion: false, constants: true, all_of: false };
     const WIDE: Limits = Limits {
-        keywords: &["minimum", "format", "prefixItems"],
+        keywords: &["minimum", "prefixItems"],
+        formats: &[],
         closed: false,
         recursion: true,
         constants: false,
@@ -167,6 +176,9 @@ mod tests {
         let given = schema(json!({
             "a": {"type": "integer", "minimum": 1, "maximum": 9, "description": "A digit."},
             "b": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            "d": {"type": "string", "format": "date"},
+            "e": {"type": "string", "format": "uuid"},
+            "f": {"type": "integer", "format": "uint8"},
             "c": {"type": "array", "items": {"type": "string"}, "minItems": 2},
         }));
         let narrow = restrict(&given, &NARROW).unwrap();
@@ -175,6 +187,9 @@ mod tests {
         assert_eq!(properties["a"], json!({"type": "integer", "description": "A digit.\n\n{minimum: 1, maximum: 9}"}));
         assert_eq!(properties["b"]["minItems"], 1);
         assert_eq!(properties["c"]["description"], "{minItems: 2}");
+        assert_eq!(properties["d"]["format"], "date");
+        assert_eq!(properties["e"], json!({"type": "string", "description": "{format: \"uuid\"}"}));
+        assert_eq!(properties["f"], json!({"type": "integer"}));
         assert_eq!(narrow.schema["additionalProperties"], false);
         let wide = restrict(&given, &WIDE).unwrap();
         assert_eq!(wide.schema["properties"]["a"]["minimum"], 1);

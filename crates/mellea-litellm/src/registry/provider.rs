@@ -82,6 +82,10 @@ pub struct Provider {
     pub content: Option<Content>,
     /// How reasoning is switched.
     pub thinking: Option<Reasoning>,
+    /// Whether streams are asked for figures of usage (`stream_options`); they are by default.
+    pub stream_usage: Option<bool>,
+    /// The field in which the reasoning of a turn with tool calls goes back; an empty one is none.
+    pub reasoning_field: Option<String>,
     /// Headers of every request.
     pub headers: BTreeMap<String, String>,
     /// Headers of every request whose values are environment variables; without the variable there

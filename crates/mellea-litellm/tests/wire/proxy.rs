@@ -1,6 +1,6 @@
 //! A LiteLLM proxy as a provider.
 
-use mellea_core::{Event, ModelOption};
+use mellea_core::{Backend, Event, ModelOption};
 use mellea_http::testing::{Reply, Server};
 use mellea_litellm::LiteLlm;
 
@@ -46,4 +46,15 @@ async fn streams_come_through() {
     let events = events(&backend.build().unwrap(), call).await;
     assert_eq!(crate::support::text(&events), "Hello");
     assert!(events.contains(&Event::ResponseId("c".to_owned())), "{events:?}");
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_explained() {
+    let server = Server::start().await.unwrap();
+    // What version 1.106.2 says to a key that it does not know.
+    let body = r#"{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}"#;
+    server.on("POST /v1/chat/completions").reply(Reply::text(400, body, "application/json"));
+    let backend = LiteLlm::builder().model("litellm_proxy/a").base_url(server.url()).api_key(KEY).build().unwrap();
+    let error = backend.chat(request()).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("does not know this key"), "{error}");
 }

@@ -116,7 +116,7 @@ pub struct Logprob {
     pub logprob: Option<f64>,
     /// What else could have stood there.
     #[serde(deserialize_with = "lenient::objects")]
-    pub top_logprobs: Vec<Logprob>,
+    pub top_logprobs: Vec<Self>,
 }
 
 #[cfg(test)]

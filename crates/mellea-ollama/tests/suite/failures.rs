@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use mellea_core::{Backend, ErrorKind, ModelOption, ModelOptions, RequestOptions, Session, TimeoutPhase};
-use mellea_http::testing::{Reply, Server, unused_address};
+use futures_util::future::join_all;
+use mellea_core::{ErrorKind, ModelOption, ModelOptions, RequestOptions, Session, TimeoutPhase};
+use mellea_http::testing::{Gate, Reply, Server, Step, unused_address};
 use mellea_http::{Retry, Timeouts};
 use mellea_ollama::Ollama;
 use serde_json::json;
 
-use crate::{MODEL, answer, backend, builder, events, hi, piece, refusal, text};
+use crate::{MODEL, answer, backend, builder, end, events, hi, piece, refusal, text};
 
 async fn refused(status: u16, message: &str) -> mellea_core::Error {
     let server = Server::start().await.unwrap();
@@ -71,6 +72,20 @@ async fn statuses_become_kinds() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_too_long_is_known_by_its_words() {
+    for message in [
+        "the prompt is longer than the context length currently available to the model; shorten the prompt, adjust the context \
+         length in settings, or use a model with a longer context length",
+        "the input length exceeds the context length",
+        "exceed_context_size_error: prompt is too long",
+    ] {
+        let error = refused(400, message).await;
+        assert!(matches!(error.kind(), ErrorKind::ContextWindowExceeded { prompt: None, limit: None }), "{error:?}");
+        assert!(error.hint().unwrap().contains("context_window") && error.status() == Some(400), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn signing_in_is_explained() {
     let server = Server::start().await.unwrap();
     let said = json!({"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=box"});
@@ -108,7 +123,8 @@ fn silent(limit: Duration) -> RequestOptions {
     ModelOptions::resolve([&set], &[]).unwrap().options
 }
 
-const SHORT: Duration = Duration::from_millis(400);
+/// Long enough for a busy machine to be asked what it does within the last quarter.
+const SHORT: Duration = Duration::from_millis(1200);
 
 /// A server that never answers a chat, and says this of what it runs.
 async fn mute(running: Reply) -> Server {
@@ -121,14 +137,15 @@ async fn mute(running: Reply) -> Server {
 #[tokio::test]
 async fn a_model_that_is_loading_is_told_from_a_server_that_has_stalled() {
     let model = |length: u64| json!({"models": [{"name": MODEL, "model": MODEL, "size": 1, "context_length": length}]});
-    for (running, word) in [
+    let cases = [
         (Reply::json(200, &json!({"models": []})), "still being loaded"),
         (Reply::json(200, &json!({"models": [{"name": "other:1b", "context_length": 9}]})), "still being loaded"),
         (Reply::json(200, &model(0)), "still being loaded"),
         (Reply::json(200, &model(8192)), "has stalled"),
         (Reply::status(200).hang(), "answers nothing at all"),
         (Reply::status(500), "answers nothing at all"),
-    ] {
+    ];
+    let check = async |(running, word): (Reply, &str)| {
         let server = mute(running).await;
         let error = refusal(&backend(&server), hi().options(silent(SHORT))).await;
         let ErrorKind::Timeout { phase: TimeoutPhase::FirstToken, limit } = error.kind() else { panic!("{error:?}") };
@@ -136,7 +153,8 @@ async fn a_model_that_is_loading_is_told_from_a_server_that_has_stalled() {
         assert!(error.hint().unwrap().contains(word), "{word}: {error}");
         assert_eq!(server.requests().iter().filter(|r| r.path == "/api/ps").count(), 1);
         assert!(server.wait_until(|s| s.in_flight() == 0, Duration::from_secs(10)).await, "the call is given up");
-    }
+    };
+    join_all(cases.map(check)).await;
 }
 
 #[tokio::test]
@@ -156,24 +174,30 @@ async fn the_backends_own_limit_counts_as_well() {
 }
 
 #[tokio::test]
-async fn a_slow_start_within_the_limit_is_no_failure() {
+async fn a_server_that_is_asked_what_it_does_may_still_answer_in_time() {
     let server = Server::start().await.unwrap();
-    server.on("POST /api/chat").reply(answer(&["Hello"]).delay(Duration::from_millis(350)));
-    server.on("GET /api/ps").reply(Reply::json(200, &json!({"models": []})));
-    let slow = builder(&server).timeouts(Timeouts::new().first_byte(SHORT)).build().unwrap();
+    let gate = Gate::new();
+    let held = [Step::Gate(gate.clone()), Step::send(format!("{}\n{}\n", piece("Hello"), end()))];
+    server.on("POST /api/chat").reply(Reply::stream("application/x-ndjson", held));
+    server.handle(move |_| {
+        gate.open();
+        Reply::json(200, &json!({"models": []}))
+    });
+    let slow = builder(&server).timeouts(Timeouts::new().first_byte(2 * SHORT)).build().unwrap();
     assert_eq!(text(&events(&slow, hi()).await), "Hello");
+    assert_eq!(server.requests().last().unwrap().path, "/api/ps");
 }
 
 #[tokio::test]
 async fn silence_within_an_answer_keeps_its_text() {
-    use mellea_http::testing::Step;
     let server = Server::start().await.unwrap();
     let steps = [Step::send(format!("{}\n", piece("One "))), Step::Hang];
     server.on("POST /api/chat").reply(Reply::stream("application/x-ndjson", steps));
-    let (events, error) = crate::ask(&backend(&server), hi().options(silent(Duration::from_millis(100)))).await;
+    let (events, error) = crate::ask(&backend(&server), hi().options(silent(SHORT))).await;
     assert_eq!(text(&events), "One ");
     let error = error.unwrap();
     assert!(matches!(error.kind(), ErrorKind::Timeout { phase: TimeoutPhase::NextToken, .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("StreamTimeout"), "{error}");
 }
 
 #[tokio::test]
@@ -186,11 +210,12 @@ async fn a_whole_call_can_be_limited() {
 }
 
 #[tokio::test]
-async fn an_absurd_limit_is_no_limit() {
+async fn without_a_limit_there_is_none() {
     let server = Server::start().await.unwrap();
     server.on("POST /api/chat").reply(answer(&["Hello"]));
-    let mut request = hi();
-    request.options.stream_timeout = None;
-    assert_eq!(text(&events(&backend(&server), request).await), "Hello");
-    assert_eq!(backend(&server).provider(), "ollama");
+    for limit in [None, Some(Duration::MAX)] {
+        let mut request = hi();
+        request.options.stream_timeout = limit;
+        assert_eq!(text(&events(&backend(&server), request).await), "Hello");
+    }
 }

@@ -25,8 +25,8 @@ async fn sent(request: ChatRequest) -> Value {
     body(&server)
 }
 
-fn options(set: ModelOptions) -> RequestOptions {
-    ModelOptions::resolve([&set], backend_synonyms()).unwrap().options
+fn options(set: &ModelOptions) -> RequestOptions {
+    ModelOptions::resolve([set], backend_synonyms()).unwrap().options
 }
 
 fn backend_synonyms() -> &'static [(&'static str, ModelOption)] {
@@ -71,7 +71,7 @@ async fn every_option_has_its_place() {
         .with("shift", false)
         .with("top_logprobs", 2)
         .with("extra_body", json!({"_debug_render_only": true}));
-    assert_json_snapshot!(sent(hi().options(options(set))).await);
+    assert_json_snapshot!(sent(hi().options(options(&set))).await);
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn native_names_are_understood() {
         .with("seed", 3)
         .with("temperature", 0)
         .with("tool_choice", "auto");
-    let body = sent(hi().options(options(set))).await;
+    let body = sent(hi().options(options(&set))).await;
     assert_eq!(body["options"], json!({"num_ctx": 2048, "num_predict": 5, "temperature": 0.0, "seed": 3, "stop": ["X"]}));
     assert_eq!(body["think"], false);
     assert!(body.get("tool_choice").is_none());
@@ -93,7 +93,7 @@ async fn native_names_are_understood() {
 #[tokio::test]
 async fn thinking_is_left_out_unless_it_is_asked_for() {
     for (thinking, sent_as) in [(Thinking::On, json!(true)), (Thinking::Off, json!(false)), (Thinking::Low, json!("low"))] {
-        let body = sent(hi().options(options(ModelOptions::new().with(ModelOption::Thinking, thinking)))).await;
+        let body = sent(hi().options(options(&ModelOptions::new().with(ModelOption::Thinking, thinking)))).await;
         assert_eq!(body["think"], sent_as);
     }
 }
@@ -146,7 +146,7 @@ async fn a_format_is_the_schema_itself_and_keeps_tools_out() {
 
 #[tokio::test]
 async fn json_of_any_form_can_be_asked_for_and_a_schema_wins() {
-    let any = options(ModelOptions::new().with("format", "json"));
+    let any = options(&ModelOptions::new().with("format", "json"));
     assert_eq!(sent(hi().options(any.clone())).await["format"], "json");
     let schema = Schema::from_value(json!({"type": "object", "properties": {}})).unwrap();
     let request = hi().options(any).format(Format::JsonSchema(schema));
@@ -193,7 +193,7 @@ async fn headers_keys_and_a_path_go_along() {
     server.on("POST /below/api/chat").reply(answer(&["Hello"]));
     let backend = builder(&server).host(format!("{}/below/", server.url())).header("x-team", "7").keep_alive(-1).build().unwrap();
     let set = ModelOptions::new().with("extra_headers", json!({"x-call": "1"}));
-    events(&backend, hi().options(options(set))).await;
+    events(&backend, hi().options(options(&set))).await;
     let request = &server.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer not-a-key"));
     assert_eq!((request.header("x-team"), request.header("x-call")), (Some("7"), Some("1")));
@@ -204,7 +204,7 @@ async fn headers_keys_and_a_path_go_along() {
 async fn the_same_options_give_the_same_body_twice() {
     let request = || {
         let set = ModelOptions::new().with("top_k", 1).with("top_p", 0.5).with("repeat_penalty", 1.1).with("num_predict", 3);
-        hi().options(options(set)).tools(vec![nested(), ToolSpec::without_parameters("now", "Tells the time.")])
+        hi().options(options(&set)).tools(vec![nested(), ToolSpec::without_parameters("now", "Tells the time.")])
     };
     let server = server().await;
     events(&backend(&server), request()).await;

@@ -13,33 +13,28 @@ async fn options_are_the_same_to_the_byte_through_a_whole_run_with_repair_and_ju
     server.on("POST /api/show").reply(Reply::json(200, &json!({"model_info": {"x.context_length": 131_072}})));
     server.on("GET /api/version").reply(Reply::json(200, &json!({"version": "0.12.6"})));
     server.handle(|request| {
-        let body = request.json();
-        let judging = body.get("format").is_some() || request.text().contains("yes or no");
-        let repaired = request.text().contains("failed these checks");
+        let (judging, repaired) = (request.json().get("format").is_some(), request.text().contains("failed these checks"));
         match (judging, repaired) {
-            (true, _) => answer(&["{\"reason\": \"it is\", \"verdict\": \"yes\", \"result\": \"yes\"}"]),
-            (_, false) => answer(&["a rival"]),
-            (_, true) => answer(&["a friend"]),
+            (true, _) => answer(&["{\"reason\": \"It is kind.\", \"verdict\": \"yes\"}"]),
+            (false, false) => answer(&["a rival"]),
+            (false, true) => answer(&["a friend"]),
         }
     });
-    let backend = builder(&server).keep_alive("5m").option(ModelOption::Temperature, 0.5).connect().await.unwrap();
+    // The judge's own temperature.
+    let backend = builder(&server).keep_alive("5m").option(ModelOption::Temperature, 0.0).connect().await.unwrap();
     let session = Session::builder(backend).context(ChatContext::new()).build();
-    let _ = session
+    let output = session
         .instruct("Name someone.")
         .require(check("Do not mention rivals.").validate(|t| !t.contains("rival")))
         .require(req("Be kind."))
         .strategy(RepairTemplate::new(3))
-        .await;
+        .await
+        .unwrap();
+    assert_eq!((output.as_str(), output.attempts().len()), ("a friend", 2));
     let chats: Vec<Value> = server.requests().iter().filter(|r| r.path == "/api/chat").map(|r| r.json()).collect();
-    assert!(chats.len() >= 3, "an attempt, a repair and a judgement: {chats:#?}");
-    assert_eq!(chats[0]["options"]["num_ctx"], 8192);
-    let window = |body: &Value| body["options"]["num_ctx"].to_string();
-    assert!(chats.iter().all(|body| window(body) == window(&chats[0])), "{chats:#?}");
-    let asked = chats.iter().filter(|body| !body.to_string().contains("Be kind") || body["options"]["temperature"] == 0.5);
-    for body in asked {
-        assert_eq!(body["options"].to_string(), chats[0]["options"].to_string());
-        assert_eq!(body["keep_alive"], "5m");
-    }
+    let options: Vec<String> = chats.iter().map(|body| body["options"].to_string()).collect();
+    assert_eq!(options, [r#"{"num_ctx":8192,"temperature":0.0}"#; 4], "two attempts, each judged");
+    assert!(chats.iter().all(|body| body["keep_alive"] == "5m"));
 }
 
 #[tokio::test]

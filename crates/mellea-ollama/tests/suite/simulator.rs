@@ -36,23 +36,25 @@ fn chat(body: &Value) -> Reply {
     if body["format"].is_object() {
         let text = sample(&body["format"]).to_string();
         let pieces: Vec<String> = text.chars().collect::<Vec<_>>().chunks(3).map(|piece| piece.iter().collect()).collect();
-        return send(pieces.iter().map(|p| line(json!({"content": p}))).collect(), body, prompt, pieces.len(), "stop");
+        let lines: Vec<Value> = pieces.iter().map(|p| line(json!({"content": p}))).collect();
+        return send(&lines, body, prompt, pieces.len(), "stop");
     }
     if let Some(tool) = body["tools"].get(0) {
         let function =
             json!({"index": 0, "name": tool["function"]["name"], "arguments": sample(&tool["function"]["parameters"])});
         let call = line(json!({"content": "", "tool_calls": [{"id": "call_abc", "function": function}]}));
-        return send(vec![line(json!({"content": "I shall. "})), call], body, prompt, 2, "stop");
+        return send(&[line(json!({"content": "I shall. "})), call], body, prompt, 2, "stop");
     }
     let (words, reason) = speak(prompt, body);
-    send(words.iter().map(|word| line(json!({"content": word}))).collect(), body, prompt, words.len(), reason)
+    let lines: Vec<Value> = words.iter().map(|word| line(json!({"content": word}))).collect();
+    send(&lines, body, prompt, words.len(), reason)
 }
 
 fn generate(body: &Value) -> Reply {
     let prompt = body["prompt"].as_str().unwrap_or_default();
     let (words, reason) = speak(prompt, body);
     let line = |word: &String| json!({"model": body["model"], "response": word, "done": false});
-    send(words.iter().map(line).collect(), body, prompt, words.len(), reason)
+    send(&words.iter().map(line).collect::<Vec<_>>(), body, prompt, words.len(), reason)
 }
 
 /// The words of the answer, each one token, and why they end.
@@ -75,7 +77,7 @@ fn speak(prompt: &str, body: &Value) -> (Vec<String>, &'static str) {
     (words, reason)
 }
 
-fn send(lines: Vec<Value>, body: &Value, prompt: &str, tokens: usize, reason: &str) -> Reply {
+fn send(lines: &[Value], body: &Value, prompt: &str, tokens: usize, reason: &str) -> Reply {
     let done = json!({"model": body["model"], "done": true, "done_reason": reason, "eval_count": tokens,
         "prompt_eval_count": prompt.split_whitespace().count() + 10, "total_duration": 1});
     let endless = body["options"]["num_predict"].as_u64() == Some(4096);

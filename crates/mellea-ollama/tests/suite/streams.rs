@@ -3,7 +3,8 @@
 use futures_util::StreamExt;
 use mellea_core::{Backend, ErrorKind, Event, FinishReason, TokenLogprob, Usage, Warning};
 use mellea_http::testing::{Reply, Server, Step};
-use mellea_ollama::{Decoder, wire::Chunk};
+use mellea_ollama::Decoder;
+use mellea_ollama::wire::{Chunk, LocalModel, ModelInfo, PullLine, RunningModel};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -196,6 +197,14 @@ fn a_tool_call_without_a_name_is_a_warning() {
 }
 
 #[tokio::test]
+async fn an_answer_of_nothing_but_tool_calls_ends() {
+    let call = json!({"function": {"name": "now", "arguments": {}}});
+    let many = json!({"message": {"tool_calls": vec![call; 1025]}});
+    let error = refusal(&backend(&serve(Reply::ndjson([many, end()])).await), hi()).await;
+    assert!(matches!(error.kind(), ErrorKind::Degenerate(text) if text.contains("1024 tool calls")), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_only_loads_the_model_is_asked_once_more() {
     let load = || {
         Reply::ndjson([
@@ -227,6 +236,29 @@ async fn dropping_a_stream_or_a_call_closes_the_connection() {
     assert!(server.wait_until(|server| server.in_flight() == 1, soon).await);
     call.abort();
     assert!(server.wait_until(|server| server.in_flight() == 0, soon).await);
+}
+
+#[tokio::test]
+async fn odd_but_real_answers_are_read() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 20);
+    let mut read = serde_json::Map::new();
+    for file in files {
+        let body = std::fs::read(&file).unwrap();
+        let text = String::from_utf8(body.clone()).unwrap();
+        let odd_ends = format!("\u{feff}\r\n{}\r\n", text.replace('\n', "\r\n\r\n"));
+        let server = serve(Reply::bytes(200, body, "application/x-ndjson")).await;
+        server.on("POST /api/chat").reply(Reply::bytes(200, odd_ends, "application/json"));
+        let backend = backend(&server);
+        let events = comparable(crate::events(&backend, hi()).await);
+        assert_eq!(comparable(crate::events(&backend, hi()).await), events, "{}", file.display());
+        let shown = events.into_iter().filter(|event| !matches!(event, Event::Raw(_)));
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        read.insert(name, shown.map(|event| serde_json::to_string(&event).unwrap()).collect());
+    }
+    insta::assert_json_snapshot!(read);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -284,6 +316,18 @@ proptest! {
             }
         }
         prop_assert_eq!(finishes, usize::from(decoder.is_done()));
+    }
+
+    #[test]
+    fn no_json_breaks_what_is_said_of_models(value in any_json()) {
+        let text = value.to_string();
+        let read = [
+            serde_json::from_str::<ModelInfo>(&text).is_ok_and(|info| (info.context_length(), info.num_ctx(), info.can("x")) != (Some(0), Some(0), None)),
+            serde_json::from_str::<RunningModel>(&text).is_ok(),
+            serde_json::from_str::<LocalModel>(&text).is_ok(),
+            serde_json::from_str::<PullLine<'_>>(&text).is_ok(),
+        ];
+        prop_assert!(!value.is_object() || read == [true; 4], "{value}");
     }
 
     #[test]

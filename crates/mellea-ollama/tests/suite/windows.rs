@@ -89,3 +89,16 @@ async fn a_server_that_refuses_a_long_prompt_is_not_asked_again() {
     assert!(matches!(error.kind(), ErrorKind::ContextWindowExceeded { prompt: Some(5010), limit: Some(4096) }), "{error:?}");
     assert_eq!((server.count(), body(&server)["truncate"].clone()), (1, json!(false)));
 }
+
+#[tokio::test]
+async fn an_answer_that_fills_the_window_is_told_from_one_at_its_limit() {
+    for (window, full) in [(10, true), (11, false)] {
+        let server = Server::start().await.unwrap();
+        let last = json!({"done": true, "done_reason": "length", "prompt_eval_count": 7, "eval_count": 3});
+        server.on("POST /api/chat").reply(Reply::ndjson([piece("Sure"), last]));
+        let backend = builder(&server).context_window(window).build().unwrap();
+        let events = events(&backend, crate::hi()).await;
+        let warned = events.iter().any(|e| matches!(e, Event::Warning(w) if w.to_string().contains("is full")));
+        assert_eq!(warned, full, "{events:?}");
+    }
+}

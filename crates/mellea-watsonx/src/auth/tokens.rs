@@ -262,7 +262,7 @@ impl State {
 
 /// Sets up [`Tokens`].
 #[must_use = "tokens are made by `build`"]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokensBuilder {
     url: String,
     grantee: Grantee,
@@ -342,6 +342,13 @@ impl TokensBuilder {
             client = client.insecure();
         }
         Ok(Tokens::from_source(Exchange { client: client.build()?, grantee: self.grantee }))
+    }
+}
+
+impl std::fmt::Debug for TokensBuilder {
+    /// Without the address, which may have a password in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokensBuilder").field("grantee", &self.grantee).finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,13 @@
 //! The decoder: what each piece gives, however odd it is.
 
+use mellea_http::{Framer, SseFramer};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+
+/// A stream as the service sends it.
+const RECORDED: &[u8] = include_bytes!("../../tests/corpus/chat.sse");
 
 fn decode(pieces: &[&str]) -> (Vec<Event>, Result<(), Fault>) {
     let (mut decoder, mut events) = (Decoder::default(), VecDeque::new());
@@ -204,7 +208,35 @@ fn odd() -> impl Strategy<Value = Value> {
     })
 }
 
+/// What the frames of these bytes give, pushed as they are cut.
+fn framed<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<Event>, bool) {
+    let (mut framer, mut decoder, mut events) = (SseFramer::default(), Decoder::default(), VecDeque::new());
+    let mut fine = true;
+    for piece in pieces {
+        framer.push(piece);
+        while let Some(frame) = framer.next() {
+            let Ok(frame) = frame else { return (events.into(), false) };
+            fine &= decoder.push(&frame.name, &frame.data, &mut events).is_ok();
+        }
+    }
+    (events.into(), fine && decoder.end().is_ok())
+}
+
 proptest! {
+    #[test]
+    fn a_stream_gives_the_same_however_it_is_cut(sizes in prop::collection::vec(1_usize..80, 1..60)) {
+        let mut rest = RECORDED;
+        let mut sizes = sizes.into_iter().cycle();
+        let pieces = std::iter::from_fn(move || {
+            let (piece, after) = rest.split_at(sizes.next()?.min(rest.len()));
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        });
+        let whole = framed([RECORDED].into_iter());
+        prop_assert!(whole.1 && whole.0.contains(&Event::Usage(Usage::new(12, 4))));
+        prop_assert_eq!(framed(pieces), whole);
+    }
+
     #[test]
     fn no_object_is_too_odd(value in odd()) {
         let text = value.to_string();

@@ -92,7 +92,7 @@ async fn options_have_their_names_on_the_wire() {
 #[tokio::test]
 async fn native_names_and_layers_follow_the_precedence() {
     let seed = |layer: ModelOptions, call: ModelOptions| async move {
-        let (request, _) = sent(with(call), |builder| builder.options(layer.clone())).await;
+        let (request, _) = sent(with(call), |builder| builder.options(&layer)).await;
         (request.json()["max_completion_tokens"].clone(), request.json()["seed"].clone())
     };
     let new = ModelOptions::new;

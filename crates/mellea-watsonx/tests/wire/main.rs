@@ -5,6 +5,7 @@ mod access;
 mod chat;
 mod misbehaviour;
 mod raw;
+mod session;
 mod stream;
 
 use std::time::Duration;

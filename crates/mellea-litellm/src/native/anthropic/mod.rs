@@ -7,7 +7,7 @@ mod stream;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
@@ -29,27 +29,26 @@ const VERSION: &str = "2023-06-01";
 #[cfg(feature = "vertex")]
 pub(super) const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
-/// The most tokens of an answer unless [`ModelOption::MaxNewTokens`] says otherwise; the interface
-/// wants a number. A budget for thinking comes on top.
-pub(super) const MAX_TOKENS: u64 = 4096;
+/// From this version on, no model takes `temperature`, `top_p` and `top_k`.
+const WITHOUT_SAMPLING: &str = "2026-10-21";
 
 /// Makes a backend. The address may come with or without `/v1`.
 pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
     let key = settings.key("ANTHROPIC_API_KEY")?;
     let version = settings.api_version.clone().unwrap_or_else(|| VERSION.to_owned());
     let builder = settings.client("https://api.anthropic.com/v1").default_path("v1");
-    let client = builder.header("anthropic-version", version).auth(KeyHeader::new("x-api-key", key)?).build()?;
-    let wire = Messages { provider: settings.provider.clone(), model: settings.model.clone(), host: Host::Anthropic };
+    let client = builder.header("anthropic-version", version.as_str()).auth(KeyHeader::new("x-api-key", key)?).build()?;
+    let wire = Messages { provider: settings.provider.clone(), model: settings.model.clone(), version, host: Host::Anthropic };
     Ok(Native::new(wire, client, settings))
 }
 
 /// Who serves the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Anthropic,
-    /// The model stands in the address, and the version in the body.
+    /// The model stands in the path, which this is, and the version in the body.
     #[cfg(feature = "vertex")]
-    Vertex,
+    Vertex(String),
 }
 
 /// The Messages wire.
@@ -57,7 +56,19 @@ pub(super) enum Host {
 pub(super) struct Messages {
     pub(super) provider: String,
     pub(super) model: String,
+    /// The version of the interface.
+    pub(super) version: String,
     pub(super) host: Host,
+}
+
+impl Messages {
+    fn facts(&self) -> claude::Facts {
+        let facts = claude::facts(&self.model);
+        // Dates; Vertex AI puts its name before them.
+        let dated = self.version.starts_with(|c: char| c.is_ascii_digit());
+        let sampling = facts.sampling && !(dated && self.version.as_str() >= WITHOUT_SAMPLING);
+        claude::Facts { sampling, ..facts }
+    }
 }
 
 impl Wire for Messages {
@@ -66,7 +77,7 @@ impl Wire for Messages {
 
     fn capabilities(&self) -> Capabilities {
         let mut can = Capabilities::default();
-        can.json_schema = claude::facts(&self.model).schemas;
+        can.json_schema = self.facts().schemas;
         (can.tools, can.images) = (true, true);
         can
     }
@@ -90,8 +101,13 @@ impl Wire for Messages {
         request::fill(self, request, plan)
     }
 
-    fn call(&self, client: &Client, _stream: bool) -> Request {
-        client.post("messages")
+    #[cfg_attr(not(feature = "vertex"), expect(unused_variables, reason = "only Vertex AI has two addresses"))]
+    fn call(&self, client: &Client, stream: bool) -> Request {
+        match &self.host {
+            Host::Anthropic => client.post("messages"),
+            #[cfg(feature = "vertex")]
+            Host::Vertex(path) => client.post(format!("{path}:{}", if stream { "streamRawPredict" } else { "rawPredict" })),
+        }
     }
 
     fn decoder(&self, plan: &Plan) -> MessageDecoder {
@@ -100,7 +116,9 @@ impl Wire for Messages {
 
     fn explain(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::ModelNotFound(_) => error.with_hint("https://api.anthropic.com/v1/models lists the models of a key"),
+            ErrorKind::ModelNotFound(_) if self.host == Host::Anthropic => {
+                error.with_hint("https://api.anthropic.com/v1/models lists the models of a key")
+            }
             _ => error,
         }
     }

@@ -1,30 +1,22 @@
 //! Requests in the form of the Messages API.
 
-use mellea_core::{ChatRequest, Content, Image, Message, Result, Role, Thinking, ToolChoice};
+use mellea_core::{ChatRequest, Content, Image, Message, Result, Role, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
-use super::super::claude::{self, Facts};
+use super::super::claude::{self, LIMITS, MAX_TOKENS, temperature, thinking};
 use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, other, overlay, put, unsupported};
-use super::super::schema::Limits;
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, overlay, put, unsupported};
 use super::super::turns::{self, Turn};
-use super::{Host, MAX_TOKENS, Messages};
-
-/// What Claude enforces of a schema; the same on every platform.
-pub(in super::super) const LIMITS: Limits =
-    Limits { keywords: &["minItems=1"], closed: true, recursion: false, constants: true, all_of: true };
+use super::{Host, Messages};
 
 /// The most places in a request that may be marked for the cache.
 const MAX_MARKS: usize = 4;
 
-/// The least budget for thinking that the interface takes.
-const MIN_BUDGET: u64 = 1024;
-
 /// The options, as fields of the body.
 pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String, Value>) -> Result<Plan> {
     let (options, provider) = (&request.options, wire.provider.as_str());
-    let facts = claude::facts(&wire.model);
+    let facts = wire.facts();
     let mut plan = Plan::default();
     let warnings = &mut plan.warnings;
     let native = if facts.schemas { Ok(()) } else { Err(options::NO_SCHEMAS.to_owned()) };
@@ -32,20 +24,16 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     plan.emulate = matches!(form, Structured::Tool(_));
 
     let body = &mut plan.body;
-    match wire.host {
+    match &wire.host {
         Host::Anthropic => put(body, "model", Some(wire.model.as_str())),
         #[cfg(feature = "vertex")]
-        Host::Vertex => put(body, "anthropic_version", Some(super::VERTEX_VERSION)),
+        Host::Vertex(_) => put(body, "anthropic_version", Some(wire.version.as_str())),
     }
     let thinking = thinking(facts, options.thinking, options.max_new_tokens, warnings);
     body.insert("max_tokens".to_owned(), options.max_new_tokens.unwrap_or(MAX_TOKENS + thinking.budget).into());
     let thinks = thinking.field.as_ref().is_some_and(|field| field["type"] != "disabled");
     put(body, "temperature", options.temperature.and_then(|t| temperature(t, facts, thinks, provider, warnings)));
-    let stops: Vec<_> = options.stop_sequences.iter().filter(|text| !text.trim().is_empty()).map(String::as_str).collect();
-    if stops.len() < options.stop_sequences.len() {
-        warnings.push(other(format!("{provider} does not stop at white space alone; such stop sequences were left out")));
-    }
-    put(body, "stop_sequences", (!stops.is_empty()).then(|| json!(stops)));
+    put(body, "stop_sequences", claude::stops(options, provider, warnings));
     put(body, "thinking", thinking.field);
     let mut output = Map::new();
     put(&mut output, "effort", thinking.effort);
@@ -71,10 +59,10 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     }
     if let Some(betas) = extra.shift_remove("betas") {
         let names: Vec<_> = betas.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        match wire.host {
+        match &wire.host {
             Host::Anthropic => plan.headers.push(("anthropic-beta", names.join(","))),
             #[cfg(feature = "vertex")]
-            Host::Vertex => put(body, "anthropic_beta", Some(json!(names))),
+            Host::Vertex(_) => put(body, "anthropic_beta", Some(json!(names))),
         }
     }
     tools(request, &form, one_by_one, &mut plan);
@@ -83,68 +71,6 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
         plan.body.insert("stream".to_owned(), true.into());
     }
     Ok(plan)
-}
-
-fn temperature(given: f64, facts: Facts, thinks: bool, provider: &str, warnings: &mut Vec<mellea_core::Warning>) -> Option<f64> {
-    // 1 is what every model does by itself.
-    if !facts.sampling || thinks {
-        if given != 1.0 {
-            warnings.push(unsupported("temperature", if thinks { "a model that thinks" } else { "this model" }));
-        }
-        return None;
-    }
-    if given > 1.0 {
-        warnings.push(other(format!("{provider} takes temperatures up to 1; {given} was sent as 1")));
-    }
-    Some(given.min(1.0))
-}
-
-#[derive(Debug, Default)]
-struct ThinkingFields {
-    field: Option<Value>,
-    effort: Option<&'static str>,
-    /// Tokens that thinking may take on top of the answer's.
-    budget: u64,
-}
-
-fn thinking(
-    facts: Facts,
-    wish: Option<Thinking>,
-    max_tokens: Option<u64>,
-    warnings: &mut Vec<mellea_core::Warning>,
-) -> ThinkingFields {
-    let Some(wish) = wish else { return ThinkingFields::default() };
-    let effort = match wish {
-        Thinking::Off => return ThinkingFields { field: Some(json!({"type": "disabled"})), ..ThinkingFields::default() },
-        Thinking::On => None,
-        Thinking::Low => Some("low"),
-        Thinking::Medium => Some("medium"),
-        Thinking::High => Some("high"),
-    };
-    if facts.adaptive {
-        // Models from 4.7 on keep their thoughts to themselves unless asked.
-        let mut field = json!({"type": "adaptive"});
-        if !facts.sampling {
-            field["display"] = "summarized".into();
-        }
-        return ThinkingFields { field: Some(field), effort, budget: MAX_TOKENS };
-    }
-    let budget = match wish {
-        Thinking::Low => MIN_BUDGET,
-        Thinking::High => 4 * MIN_BUDGET,
-        Thinking::Off | Thinking::On | Thinking::Medium => 2 * MIN_BUDGET,
-    };
-    // Thoughts count as part of the answer, and something must be left for it.
-    let budget = match max_tokens {
-        Some(limit) if limit <= MIN_BUDGET => {
-            warnings
-                .push(other(format!("thinking takes {MIN_BUDGET} tokens and more; it was left out, as {limit} is the limit")));
-            return ThinkingFields::default();
-        }
-        Some(limit) => budget.min(limit - 1),
-        None => budget,
-    };
-    ThinkingFields { field: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, budget }
 }
 
 fn tools(request: &ChatRequest, form: &Structured, one_by_one: bool, plan: &mut Plan) {

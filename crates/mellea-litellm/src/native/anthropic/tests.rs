@@ -12,7 +12,7 @@ use super::super::testing::*;
 use super::*;
 
 fn wire(model: &str) -> Messages {
-    Messages { provider: "anthropic".to_owned(), model: model.to_owned(), host: Host::Anthropic }
+    Messages { provider: "anthropic".to_owned(), model: model.to_owned(), version: VERSION.to_owned(), host: Host::Anthropic }
 }
 
 fn old() -> Messages {
@@ -122,6 +122,14 @@ fn thinking_in_each_generation() {
     }
     let (body, warnings) = body(&old(), &with_options("hi", |o| o.temperature = Some(1.7)));
     assert_eq!((&body["temperature"], warnings.len()), (&json!(1.0), 1));
+}
+
+#[test]
+fn newer_versions_of_the_interface_take_no_sampling_options() {
+    let mut wire = old();
+    wire.version = "2026-10-21".to_owned();
+    let (sent, warnings) = body(&wire, &with_options("hi", |o| o.temperature = Some(0.5)));
+    assert!(sent.get("temperature").is_none() && warnings.len() == 1, "{warnings:?}");
 }
 
 #[test]
@@ -307,7 +315,7 @@ proptest! {
 }
 
 /// The service as it answers a model that follows to the letter.
-fn service(request: &Recorded) -> Reply {
+pub(in super::super) fn service(request: &Recorded) -> Reply {
     use serde_json::json;
     let sent = request.json();
     let asked = Asked {

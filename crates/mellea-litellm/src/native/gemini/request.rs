@@ -12,7 +12,8 @@ use super::{Contents, version};
 
 /// What Gemini enforces of a schema.
 const LIMITS: Limits = Limits {
-    keywords: &["format", "prefixItems", "minItems", "maxItems", "minimum", "maximum"],
+    keywords: &["prefixItems", "minItems", "maxItems", "minimum", "maximum"],
+    formats: &["date-time", "date", "time"],
     closed: false,
     recursion: true,
     constants: false,

@@ -188,3 +188,11 @@ fn a_runtime_that_stops_takes_no_token_down() {
     let (fresh, _) = self::tokens(3600, &[]);
     assert!(matches!(fresh.get().now_or_never().unwrap().unwrap_err().kind(), ErrorKind::Runtime(_)));
 }
+
+#[test]
+fn settings_show_no_secret_and_need_one() {
+    let builder =
+        Tokens::cloud_pak("https://u:canary@cpd.example.com", "alice", Credential::password("canary")).proxy("http://u:canary@p");
+    assert!(!format!("{builder:?} {:?}", builder.clone().build().unwrap()).contains("canary"));
+    assert!(matches!(Tokens::iam(" ").build().unwrap_err().kind(), ErrorKind::Config(_)));
+}

@@ -1,0 +1,569 @@
+//! The Converse wire: requests as they are sent, recorded answers, a simulated service.
+
+use insta::assert_json_snapshot;
+use mellea_core::testing::conformance::Fixture;
+use mellea_core::{Audio, Content, Event, Image, Message, Thinking, ToolCall, ToolChoice, backend_conformance};
+use mellea_http::testing::{Recorded, Reply, Server};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::testing::*;
+use super::frames::tests::{event, write};
+use super::*;
+
+fn wire(model: &str) -> Converse {
+    Converse { provider: "bedrock".to_owned(), model: model.to_owned() }
+}
+
+fn claude() -> Converse {
+    wire("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
+}
+
+fn nova() -> Converse {
+    wire("amazon.nova-pro-v1:0")
+}
+
+fn conversation() -> ChatRequest {
+    let calls = vec![
+        ToolCall::with_id("tooluse_01", "weather", json!({"city": "Paris"})),
+        ToolCall::with_id("tooluse_02", "weather", json!({"city": "Rome"})),
+    ];
+    let mut asks = Message::assistant("I look it up.");
+    asks.tool_calls = calls.clone();
+    ChatRequest::new(vec![
+        Message::system("Be brief."),
+        Message::system(Content::cached("A long handbook.")),
+        Message::user("Weather?").content(Image::from_base64(PIXEL).unwrap()),
+        asks,
+        Message::tool(&calls[0], "sunny"),
+        Message::tool(&calls[1], Content::cached("")),
+    ])
+    .tools(vec![weather()])
+}
+
+/// A stream of events, ending with the tokens used.
+fn stream(events: &[(&str, Value)]) -> Vec<u8> {
+    events.iter().flat_map(|(name, payload)| event(name, payload)).collect()
+}
+
+fn usage() -> (&'static str, Value) {
+    let usage =
+        json!({"inputTokens": 12, "outputTokens": 9, "totalTokens": 61, "cacheReadInputTokens": 30, "cacheWriteInputTokens": 10});
+    ("metadata", json!({"usage": usage, "metrics": {"latencyMs": 551}, "p": "abcdefgh"}))
+}
+
+fn delta(index: u64, delta: Value) -> (&'static str, Value) {
+    ("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta, "p": "abc"}))
+}
+
+fn stop_block(index: u64) -> (&'static str, Value) {
+    ("contentBlockStop", json!({"contentBlockIndex": index}))
+}
+
+fn stop(reason: &str) -> (&'static str, Value) {
+    ("messageStop", json!({"stopReason": reason}))
+}
+
+fn call(index: u64, id: &str, name: &str) -> (&'static str, Value) {
+    ("contentBlockStart", json!({"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": id, "name": name}}}))
+}
+
+fn text_stream() -> Vec<u8> {
+    stream(&[
+        ("messageStart", json!({"role": "assistant"})),
+        delta(0, json!({"text": "Grüße, "})),
+        delta(0, json!({"text": "世界 🌍!"})),
+        stop_block(0),
+        stop("end_turn"),
+        usage(),
+    ])
+}
+
+fn tool_stream() -> Vec<u8> {
+    stream(&[
+        ("messageStart", json!({"role": "assistant"})),
+        delta(0, json!({"reasoningContent": {"text": "Two cities, "}})),
+        delta(0, json!({"reasoningContent": {"text": "two calls."}})),
+        delta(0, json!({"reasoningContent": {"signature": "EqQBCgIYAhIM"}})),
+        stop_block(0),
+        delta(1, json!({"reasoningContent": {"redactedContent": "YWJj"}})),
+        stop_block(1),
+        delta(2, json!({"text": "I look it up."})),
+        stop_block(2),
+        call(3, "tooluse_01", "weather"),
+        delta(3, json!({"toolUse": {"input": "{\"city\": \"Pa"}})),
+        delta(3, json!({"toolUse": {"input": "ris\"}"}})),
+        stop_block(3),
+        call(4, "tooluse_02", "weather"),
+        delta(4, json!({"toolUse": {"input": "{\"city\": \"Rome\"}"}})),
+        stop_block(4),
+        stop("tool_use"),
+        usage(),
+    ])
+}
+
+fn tool_body() -> Value {
+    json!({
+        "output": {"message": {"role": "assistant", "content": [
+            {"reasoningContent": {"reasoningText": {"text": "Two cities, two calls.", "signature": "EqQBCgIYAhIM"}}},
+            {"reasoningContent": {"redactedContent": "YWJj"}},
+            {"text": "I look it up."},
+            {"toolUse": {"toolUseId": "tooluse_01", "name": "weather", "input": {"city": "Paris"}}},
+            {"toolUse": {"toolUseId": "tooluse_02", "name": "weather", "input": {"city": "Rome"}}},
+        ]}},
+        "stopReason": "tool_use",
+        "usage": usage().1["usage"],
+        "metrics": {"latencyMs": 1},
+    })
+}
+
+#[test]
+fn requests() {
+    assert_json_snapshot!("the_least_request", body(&nova(), &ask("hi")).0);
+    assert_json_snapshot!("a_tool_loop", body(&claude(), &conversation()).0);
+    let mut request = conversation();
+    request.options.temperature = Some(0.5);
+    request.options.max_new_tokens = Some(300);
+    request.options.seed = Some(7);
+    request.options.stop_sequences = vec!["END".into()];
+    request.options.tool_choice = Some(ToolChoice::Tool("weather".into()));
+    request.options.extra = json!({
+        "top_p": 0.9, "top_k": 4, "guardrail_config": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+        "additional_model_request_fields": {"x": 1}, "additional_model_response_field_paths": ["/y"],
+    })
+    .as_object()
+    .unwrap()
+    .clone();
+    let (mut sent, warnings) = body(&claude(), &request);
+    sent.as_object_mut().unwrap().retain(|name, _| name != "messages" && name != "system");
+    assert_json_snapshot!("all_options", sent);
+    assert_eq!(warnings, ["bedrock has no option `seed`; it was left out"]);
+}
+
+#[test]
+fn structured_output_by_each_means() {
+    let (sent, _) = body(&claude(), &json_format("Who?", person()));
+    assert_json_snapshot!("structured_output", sent["outputConfig"]);
+    let (sent, warnings) = body(&nova(), &json_format("Who?", person()));
+    assert_eq!(sent["toolConfig"]["toolChoice"], json!({"tool": {"name": "json_tool_call"}}));
+    assert!(warnings[0].contains("json_tool_call"), "{warnings:?}");
+    let (sent, _) = body(&nova(), &json_format("Who?", person()).tools(vec![weather()]));
+    assert_eq!(sent["toolConfig"]["toolChoice"], json!({"any": {}}));
+    let mut forced = json_format("Who?", person());
+    forced.options.extra.insert("structured_output".into(), "native".into());
+    assert!(body(&nova(), &forced).0["outputConfig"].is_object());
+    assert!(wire("openai.gpt-oss-120b-1:0").capabilities().json_schema && !nova().capabilities().json_schema);
+}
+
+#[test]
+fn thinking_by_maker() {
+    for (model, wish, fields, effort, max, warnings) in [
+        (
+            "anthropic.claude-3-7-sonnet-20250219-v1:0",
+            Thinking::Low,
+            json!({"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+            Value::Null,
+            json!(5120),
+            0,
+        ),
+        (
+            "global.anthropic.claude-opus-4-6-v1",
+            Thinking::High,
+            json!({"thinking": {"type": "adaptive"}}),
+            json!("high"),
+            json!(8192),
+            0,
+        ),
+        ("openai.gpt-oss-120b-1:0", Thinking::High, json!({"reasoning_effort": "high"}), Value::Null, Value::Null, 0),
+        ("openai.gpt-oss-120b-1:0", Thinking::Off, json!({"reasoning_effort": "low"}), Value::Null, Value::Null, 1),
+        (
+            "us.amazon.nova-2-lite-v1:0",
+            Thinking::Low,
+            json!({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}}),
+            Value::Null,
+            Value::Null,
+            0,
+        ),
+        ("meta.llama3-1-70b-instruct-v1:0", Thinking::On, Value::Null, Value::Null, Value::Null, 1),
+    ] {
+        let (sent, said) = body(&wire(model), &with_options("hi", |o| o.thinking = Some(wish)));
+        assert_eq!(sent["additionalModelRequestFields"], fields, "{model}");
+        assert_eq!(
+            (&sent["outputConfig"]["effort"], &sent["inferenceConfig"]["maxTokens"], said.len()),
+            (&effort, &max, warnings),
+            "{model}"
+        );
+    }
+}
+
+#[test]
+fn reasoning_comes_back_as_it_was() {
+    let (events, _) = decode(&claude(), false, &[&tool_stream()]);
+    let replay = events.iter().find_map(|event| if let Event::Replay(value) = event { Some(value.clone()) } else { None });
+    let mut request = conversation();
+    request.messages[3].replay = replay;
+    assert_json_snapshot!("replay", body(&claude(), &request).0["messages"][1]["content"]);
+    request.messages[3].tool_calls.pop();
+    let (sent, _) = body(&claude(), &request);
+    assert_eq!(sent["messages"][1]["content"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn tools_of_earlier_turns_stay_known() {
+    let mut request = conversation();
+    request.tools.clear();
+    assert_eq!(body(&claude(), &request).0["toolConfig"]["tools"][0]["toolSpec"]["name"], "weather");
+    // The wire cannot forbid calls; without earlier ones the tools are left out.
+    let mut request = conversation();
+    request.options.tool_choice = Some(ToolChoice::None);
+    let (sent, warnings) = body(&claude(), &request);
+    assert!(sent["toolConfig"]["tools"].is_array() && warnings.len() == 1, "{warnings:?}");
+    let request = with_options("hi", |o| o.tool_choice = Some(ToolChoice::None)).tools(vec![weather()]);
+    let (sent, warnings) = body(&claude(), &request);
+    assert!(sent.get("toolConfig").is_none() && warnings.is_empty());
+}
+
+#[test]
+fn points_for_the_cache_are_at_most_four() {
+    let mut request = ask("q");
+    request.messages.insert(0, Message::system(Content::cached("s")));
+    for n in 0..5 {
+        request.messages.push(Message::user(Content::cached(format!("{n}"))));
+    }
+    let (sent, _) = body(&claude(), &request);
+    assert_eq!(sent.to_string().matches("cachePoint").count(), 4);
+    assert_eq!(sent["messages"][0]["content"].as_array().unwrap().last().unwrap(), &json!({"cachePoint": {"type": "default"}}));
+}
+
+#[test]
+fn media_have_their_formats() {
+    let audio = Audio::from_base64("UklGRg==", Some("wav")).unwrap();
+    let request = ChatRequest::new(vec![Message::user("x").content(audio)]);
+    let (sent, _) = body(&nova(), &request);
+    assert_eq!(sent["messages"][0]["content"][1], json!({"audio": {"format": "wav", "source": {"bytes": "UklGRg=="}}}));
+    let request = ChatRequest::new(vec![Message::user(Image::from_url("https://example.org/a.png").unwrap())]);
+    let mut plan = nova().plan(&request, Map::new()).unwrap();
+    assert!(matches!(nova().fill(&request, &mut plan).unwrap_err().kind(), ErrorKind::Unsupported(_)));
+}
+
+#[test]
+fn every_option_is_sent_or_named() {
+    option_contract(&claude(), claude().synonyms());
+    option_contract(&nova(), nova().synonyms());
+    option_contract(&wire("anthropic.claude-opus-4-7"), nova().synonyms());
+}
+
+#[test]
+fn a_stream_of_text() {
+    let (events, error) = recorded(&nova(), false, &text_stream());
+    assert_eq!((text(&events).as_str(), error), ("Grüße, 世界 🌍!", None));
+    assert_json_snapshot!("text", folded(&events));
+}
+
+#[test]
+fn a_stream_of_thoughts_and_calls_equals_the_whole() {
+    let (streamed, _) = recorded(&claude(), false, &tool_stream());
+    let (whole, _) = whole(&claude(), false, tool_body().to_string().as_bytes());
+    assert_json_snapshot!("tools", folded(&streamed));
+    assert_eq!(folded(&streamed), folded(&whole));
+}
+
+#[test]
+fn an_answer_by_tool_is_unwrapped() {
+    let events = [
+        delta(0, json!({"text": "Here."})),
+        stop_block(0),
+        call(1, "t", "json_tool_call"),
+        delta(1, json!({"toolUse": {"input": "{\"name\": \"Ada\""}})),
+        delta(1, json!({"toolUse": {"input": ", \"age\": 36}"}})),
+        stop_block(1),
+        stop("tool_use"),
+        usage(),
+    ];
+    let (events, _) = recorded(&nova(), true, &stream(&events));
+    let answer = folded(&events);
+    assert_eq!((answer["text"].as_str(), &answer["rest"]["finish"]), (Some(r#"{"name": "Ada", "age": 36}"#), &"stop".into()));
+    let body = json!({"output": {"message": {"content": [{"toolUse": {"toolUseId": "t", "name": "json_tool_call", "input": {"name": "Ada", "age": 36}}}]}}, "stopReason": "tool_use"});
+    let (events, _) = whole(&nova(), true, body.to_string().as_bytes());
+    assert_eq!(
+        (text(&events).as_str(), folded(&events)["rest"]["finish"].as_str()),
+        (r#"{"name":"Ada","age":36}"#, Some("stop"))
+    );
+}
+
+#[test]
+fn reasons_to_stop() {
+    for (reason, expected) in [
+        ("end_turn", json!("stop")),
+        ("stop_sequence", json!("stop")),
+        ("max_tokens", json!("length")),
+        ("model_context_window_exceeded", json!("length")),
+        ("tool_use", json!("tool_calls")),
+        ("guardrail_intervened", json!("content_filter")),
+        ("content_filtered", json!("content_filter")),
+        ("malformed_tool_use", json!({"other": "malformed_tool_use"})),
+        ("malformed_model_output", json!({"other": "malformed_model_output"})),
+        ("something_new", json!({"other": "something_new"})),
+    ] {
+        let (events, _) = decode(&nova(), false, &[&stream(&[delta(0, json!({"text": "a"})), stop(reason), usage()])]);
+        assert_eq!(folded(&events)["rest"]["finish"], expected, "{reason}");
+    }
+}
+
+#[test]
+fn streams_that_go_wrong() {
+    let begun = stream(&[delta(0, json!({"text": "Once upon"}))]);
+    for (name, payload, word) in [
+        ("throttlingException", json!({"message": "slow down"}), "throttlingException"),
+        ("modelStreamErrorException", json!({"message": "m", "originalStatusCode": 500, "originalMessage": "boom"}), "500"),
+        ("modelStreamErrorException", json!({"message": "m"}), "424"),
+        ("validationException", json!({"message": "Input is too long for requested model."}), "too long"),
+    ] {
+        let headers = [(":exception-type", name), (":content-type", "application/json"), (":message-type", "exception")];
+        let bytes = [begun.clone(), write(&headers, payload.to_string().as_bytes())].concat();
+        let (events, error) = recorded(&nova(), false, &bytes);
+        assert_eq!(text(&events), "Once upon");
+        assert!(error.unwrap().contains(word), "{name}");
+    }
+    let headers = [(":message-type", "error"), (":error-code", "InternalFailure"), (":error-message", "broken")];
+    let (_, error) = recorded(&nova(), false, &[begun, write(&headers, b"")].concat());
+    let error = error.unwrap();
+    assert!(error.contains("InternalFailure") && error.contains("broken"), "{error}");
+    // An event that cannot be read is left out and named.
+    let bytes = [write(&[(":event-type", "contentBlockDelta"), (":message-type", "event")], b"{"), text_stream()].concat();
+    let (events, _) = recorded(&nova(), false, &bytes);
+    assert!(folded(&events)["rest"]["warning"].to_string().contains("could not be read"));
+}
+
+#[test]
+fn odd_answers() {
+    for (body, expected) in [
+        (r#"{"output":{"message":{"content":[{"text":"a"}]}}}"#, Ok("a")),
+        (r#"{"output":{"message":{"content":[5,{"new":{}},{"text":"a"}]}},"usage":[],"stopReason":1}"#, Ok("a")),
+        (r#"{"output":{"message":{"content":[{"toolUse":{}}]}}}"#, Ok("")),
+        (r#"{"output":{}}"#, Err("content")),
+        ("{}", Err("content")),
+        ("[1]", Err("Malformed")),
+        ("", Err("Malformed")),
+    ] {
+        let (events, error) = whole(&nova(), false, body.as_bytes());
+        match expected {
+            Ok(expected) => assert_eq!((text(&events).as_str(), error), (expected, None), "{body}"),
+            Err(word) => assert!(error.as_ref().is_some_and(|e| e.contains(word)), "{body}: {error:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200), name in "[a-zA-Z]{0,12}|contentBlock(Start|Delta|Stop)|messageStop|metadata", emulate: bool) {
+        decode(&nova(), emulate, &[&bytes]);
+        decode(&nova(), emulate, &[&write(&[(":event-type", &name), (":message-type", "event")], &bytes)]);
+        whole(&nova(), emulate, &bytes);
+    }
+
+    #[test]
+    fn no_json_breaks_the_decoder(at in 0_usize..3000, byte: u8) {
+        let mut bytes = tool_body().to_string().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        whole(&nova(), true, &bytes);
+    }
+}
+
+/// The service as it answers a model that follows to the letter.
+fn service(request: &Recorded) -> Reply {
+    let sent = request.json();
+    let config = &sent["inferenceConfig"];
+    let asked = Asked {
+        prompt: sent["messages"].as_array().unwrap().last().unwrap()["content"].to_string(),
+        max_tokens: config["maxTokens"].as_u64(),
+        stops: config["stopSequences"].as_array().into_iter().flatten().map(|s| s.as_str().unwrap().to_owned()).collect(),
+        tools: sent["toolConfig"]["tools"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|t| &t["toolSpec"])
+            .map(|t| (t["name"].as_str().unwrap().to_owned(), t["inputSchema"]["json"].clone()))
+            .collect(),
+        forced: sent.pointer("/toolConfig/toolChoice/tool/name").and_then(Value::as_str).map(str::to_owned),
+        schema: sent
+            .pointer("/outputConfig/textFormat/structure/jsonSchema/schema")
+            .map(|schema| serde_json::from_str(schema.as_str().unwrap()).unwrap()),
+        stream: request.path.ends_with("/converse-stream"),
+    };
+    let told = model(&asked);
+    let reason = if !told.calls.is_empty() {
+        "tool_use"
+    } else if told.length {
+        "max_tokens"
+    } else {
+        "end_turn"
+    };
+    let usage = json!({"inputTokens": told.prompt_tokens, "outputTokens": told.tokens});
+    if !asked.stream {
+        let mut content: Vec<_> = told
+            .calls
+            .iter()
+            .map(|(name, input)| json!({"toolUse": {"toolUseId": "t1", "name": name, "input": input}}))
+            .collect();
+        if content.is_empty() {
+            content.push(json!({"text": told.pieces.concat()}));
+        }
+        let reply = Reply::json(
+            200,
+            &json!({"output": {"message": {"role": "assistant", "content": content}}, "stopReason": reason, "usage": usage}),
+        );
+        return if told.endless { reply.hang() } else { reply };
+    }
+    let mut out = vec![event("messageStart", &json!({"role": "assistant"}))];
+    for (name, input) in &told.calls {
+        for (name, payload) in [call(0, "t1", name), delta(0, json!({"toolUse": {"input": input.to_string()}})), stop_block(0)] {
+            out.push(event(name, &payload));
+        }
+    }
+    for piece in &told.pieces {
+        let (name, payload) = delta(0, json!({"text": piece}));
+        out.push(event(name, &payload));
+    }
+    out.push(event("messageStop", &json!({"stopReason": reason})));
+    out.push(event("metadata", &json!({"usage": usage})));
+    streamed("application/vnd.amazon.eventstream", out, told.endless)
+}
+
+fn empty(_: &str) -> Option<String> {
+    None
+}
+
+async fn simulated(model: &str) -> Fixture {
+    fixture(service, |settings| backend_in(settings, &empty), "bedrock", model).await
+}
+
+backend_conformance!(of_claude, simulated("us.anthropic.claude-sonnet-4-5-20250929-v1:0"));
+backend_conformance!(of_nova, simulated("amazon.nova-pro-v1:0"));
+
+#[tokio::test]
+async fn the_model_is_one_segment_of_the_path() {
+    let server = Server::start().await.unwrap();
+    server.handle(service);
+    for (model, stream) in
+        [("converse/anthropic.claude-3-sonnet-20240229-v1:0", false), ("arn:aws:bedrock:us-east-1:1:inference-profile/x y", true)]
+    {
+        let backend = backend_in(settings("bedrock", model, &server.url()), &empty).unwrap();
+        events(&*backend, with_options("hi", |o| o.stream = stream)).await.unwrap();
+    }
+    let requests = server.requests();
+    assert_eq!(requests[0].path, "/model/anthropic.claude-3-sonnet-20240229-v1%3A0/converse");
+    assert_eq!(requests[1].path, "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx%20y/converse-stream");
+    assert_eq!(requests[0].header("authorization"), Some(format!("Bearer {CANARY}").as_str()));
+}
+
+#[test]
+fn regions_make_addresses() {
+    let built = |region: Option<&str>| {
+        let mut settings = settings("bedrock", "m", "");
+        (settings.base_url, settings.region) = (None, region.map(str::to_owned));
+        backend_in(settings, &empty).map(|backend| format!("{backend:?}"))
+    };
+    assert!(built(Some("eu-west-1")).unwrap().contains("https://bedrock-runtime.eu-west-1.amazonaws.com"));
+    assert!(built(Some("cn-north-1")).unwrap().contains("https://bedrock-runtime.cn-north-1.amazonaws.com.cn"));
+    let error = built(None).unwrap_err();
+    assert!(error.hint().unwrap().contains("AWS_REGION_NAME"), "{error:?}");
+}
+
+#[tokio::test]
+async fn refusals_have_their_kinds() {
+    let refuse = |status: u16, kind: &str, message: &str| {
+        Reply::json(status, &json!({"message": message}))
+            .header("x-amzn-ErrorType", format!("{kind}:http://internal.amazon.com/"))
+    };
+    for (reply, check, requests) in [
+        (
+            refuse(403, "AccessDeniedException", "You don't have access to the model with the specified model ID."),
+            (|e: &Error| e.status() == Some(403) && e.hint().unwrap().contains("console")) as fn(&Error) -> bool,
+            1,
+        ),
+        (
+            refuse(400, "ValidationException", "The provided model identifier is invalid."),
+            |e| matches!(e.kind(), ErrorKind::ModelNotFound(_)),
+            1,
+        ),
+        (
+            refuse(404, "ResourceNotFoundException", "This Model is marked by provider as Legacy"),
+            |e| matches!(e.kind(), ErrorKind::ModelNotFound(_)),
+            1,
+        ),
+        (
+            refuse(400, "ValidationException", "Input is too long for requested model."),
+            |e| matches!(e.kind(), ErrorKind::ContextWindowExceeded { .. }),
+            1,
+        ),
+        (
+            refuse(400, "ValidationException", "Invocation of model ID x with on-demand throughput isn't supported."),
+            |e| e.hint().is_some_and(|hint| hint.contains("inference profile")),
+            1,
+        ),
+        (refuse(429, "ThrottlingException", "Too many tokens"), |e| e.is_rate_limited(), 3),
+        (refuse(408, "ModelTimeoutException", "slow"), |e| e.status() == Some(408), 3),
+        (refuse(424, "ModelErrorException", "broken"), |e| e.status() == Some(424), 1),
+        (refuse(503, "ServiceUnavailableException", "later"), |e| e.status() == Some(503), 3),
+    ] {
+        let server = Server::start().await.unwrap();
+        server.on("POST /model/m/converse").reply(reply);
+        let backend = backend_in(settings("bedrock", "m", &server.url()), &empty).unwrap();
+        let error = events(&*backend, ask("hi")).await.unwrap_err();
+        assert!(check(&error), "{error:?}");
+        assert_eq!(server.count(), requests, "{error}");
+        assert!(!format!("{error:?}").contains(CANARY));
+    }
+}
+
+#[tokio::test]
+async fn an_exception_as_the_first_message_is_tried_again() {
+    let server = Server::start().await.unwrap();
+    let headers = [(":exception-type", "throttlingException"), (":message-type", "exception")];
+    let refused = Reply::bytes(200, write(&headers, br#"{"message":"slow down"}"#), "application/vnd.amazon.eventstream");
+    let good = Reply::bytes(200, text_stream(), "application/vnd.amazon.eventstream");
+    server.on("POST /model/m/converse-stream").replies([refused, good]);
+    let backend = backend_in(settings("bedrock", "m", &server.url()), &empty).unwrap();
+    let got = events(&*backend, with_options("hi", |o| o.stream = true)).await.unwrap();
+    assert_eq!((text(&got).as_str(), server.count()), ("Grüße, 世界 🌍!", 2));
+}
+
+#[tokio::test]
+async fn a_damaged_stream_is_malformed() {
+    let server = Server::start().await.unwrap();
+    let mut bytes = text_stream();
+    let at = bytes.len() - 40;
+    bytes[at] ^= 1;
+    server.on("POST /model/m/converse-stream").reply(Reply::bytes(200, bytes, "application/vnd.amazon.eventstream"));
+    let backend = backend_in(settings("bedrock", "m", &server.url()), &empty).unwrap();
+    let error = events(&*backend, with_options("hi", |o| o.stream = true)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::MalformedResponse { reason, .. } if reason.contains("checksum")), "{error:?}");
+}
+
+#[cfg(feature = "bedrock-sigv4")]
+#[tokio::test]
+async fn access_keys_sign_each_call() {
+    let server = Server::start().await.unwrap();
+    server.handle(service);
+    let env = |name: &str| match name {
+        "AWS_ACCESS_KEY_ID" => Some("AKIDEXAMPLE".to_owned()),
+        "AWS_SECRET_ACCESS_KEY" => Some(CANARY.to_owned()),
+        "AWS_SESSION_TOKEN" => Some("session".to_owned()),
+        "AWS_REGION" => Some("eu-west-1".to_owned()),
+        _ => None,
+    };
+    let mut settings = settings("bedrock", "anthropic.claude-3-haiku-20240307-v1:0", &server.url());
+    settings.api_key = None;
+    let backend = backend_in(settings, &env).unwrap();
+    events(&*backend, ask("hi")).await.unwrap();
+    let request = server.requests().remove(0);
+    let proof = request.header("authorization").unwrap();
+    assert!(
+        proof.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/") && proof.contains("/eu-west-1/bedrock/aws4_request"),
+        "{proof}"
+    );
+    assert_eq!(request.header("x-amz-security-token"), Some("session"));
+    assert!(!format!("{backend:?}").contains(CANARY));
+}

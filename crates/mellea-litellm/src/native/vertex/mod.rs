@@ -1,0 +1,111 @@
+//! Models on Google's Vertex AI: Gemini and Claude, each in its own form, with Google's tokens.
+//!
+//! Facts: the clients of `google-genai` 3.4.0 and `anthropic` 2.12.0 (PyPI), and Google's documentation.
+
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use mellea_core::{Backend, Error, Result};
+
+use super::Settings;
+use super::anthropic::{Host, Messages, VERTEX_VERSION};
+use super::backend::Native;
+use super::gemini::Contents;
+
+use token::{AccessToken, GoogleToken, TokenAuth, TokenSource};
+
+/// The variables that name a project and a location, the first that is set counts.
+const PROJECTS: [&str; 3] = ["VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT", "ANTHROPIC_VERTEX_PROJECT_ID"];
+const LOCATIONS: [&str; 3] = ["VERTEXAI_LOCATION", "GOOGLE_CLOUD_LOCATION", "CLOUD_ML_REGION"];
+
+/// Where models are if nobody says.
+const DEFAULT_LOCATION: &str = "us-central1";
+
+/// Makes a backend; what is not in the settings is that of the environment. A key in the settings is an
+/// access token.
+pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
+    let source: Arc<dyn TokenSource> = match settings.api_key.clone().filter(|key| !key.is_empty()) {
+        Some(token) => Arc::new(AccessToken(token)),
+        None => Arc::new(GoogleToken::default()),
+    };
+    backend_in(settings, &|name| std::env::var(name).ok(), source)
+}
+
+/// The same in this environment, with tokens from this source.
+fn backend_in(
+    settings: Settings,
+    env: &dyn Fn(&str) -> Option<String>,
+    source: Arc<dyn TokenSource>,
+) -> Result<Arc<dyn Backend>> {
+    let place = Place::find(&settings, env)?;
+    let model = settings.model.clone();
+    let (publisher, name) = match model.split_once('/') {
+        Some((publisher, name)) => (publisher, name),
+        None if model.contains("claude") => ("anthropic", model.as_str()),
+        None => ("google", model.as_str()),
+    };
+    let version = match publisher {
+        // Tools with JSON schemas are not in `v1` everywhere.
+        "google" => "v1beta1",
+        "anthropic" => "v1",
+        _ => return Err(other_publisher(&settings)),
+    };
+    let path = format!("projects/{}/locations/{}/publishers/{publisher}/models/{name}", place.project, place.location);
+    let mut builder = settings.client(&place.address()).default_path(version).auth(TokenAuth(source));
+    if let Some(project) = env("GOOGLE_CLOUD_QUOTA_PROJECT").filter(|project| !project.trim().is_empty()) {
+        builder = builder.header("x-goog-user-project", project.trim());
+    }
+    let client = builder.build()?;
+    let provider = settings.provider.clone();
+    if publisher == "anthropic" {
+        let version = settings.api_version.clone().unwrap_or_else(|| VERTEX_VERSION.to_owned());
+        Ok(Native::new(Messages { provider, model: name.to_owned(), version, host: Host::Vertex(path) }, client, settings))
+    } else {
+        Ok(Native::new(Contents { provider, model: name.to_owned(), path }, client, settings))
+    }
+}
+
+fn other_publisher(settings: &Settings) -> Error {
+    let message = format!("Vertex AI's model `{}` is neither Gemini nor Claude", settings.model);
+    settings.config(message).with_hint(
+        "its OpenAI-compatible address is …/projects/<project>/locations/<location>/endpoints/openapi; use it with an access token",
+    )
+}
+
+/// A project, and where its models are.
+#[derive(Debug)]
+struct Place {
+    project: String,
+    location: String,
+}
+
+impl Place {
+    fn find(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        let set = |name: &&str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let project = given(&settings.project).or_else(|| PROJECTS.iter().find_map(set)).ok_or_else(|| {
+            settings.config("there is no Google Cloud project").with_hint(format!("set {}", PROJECTS.join(", or ")))
+        })?;
+        let location = given(&settings.region).or_else(|| LOCATIONS.iter().find_map(set));
+        let location = location.unwrap_or_else(|| DEFAULT_LOCATION.to_owned());
+        for part in [&project, &location] {
+            // They become parts of an address to which a token goes.
+            if !part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':')) {
+                return Err(settings.config(format!("`{part}` is no project or location of Google Cloud")));
+            }
+        }
+        Ok(Self { project, location })
+    }
+
+    fn address(&self) -> String {
+        match self.location.as_str() {
+            "global" => "https://aiplatform.googleapis.com".to_owned(),
+            region @ ("us" | "eu") => format!("https://aiplatform.{region}.rep.googleapis.com"),
+            region => format!("https://{region}-aiplatform.googleapis.com"),
+        }
+    }
+}
