@@ -7,6 +7,7 @@
 mod chat;
 mod fault;
 mod logprobs;
+mod replay;
 mod responses;
 mod think;
 pub(crate) mod tolerant;
@@ -18,7 +19,9 @@ use serde_json::{Map, Value};
 pub(crate) use chat::finish_reason;
 pub use chat::{ChatDecoder, ChatSettings};
 pub use fault::Fault;
+pub(crate) use fault::reclassified;
 pub use logprobs::{Alternatives, Logprobs, Nullable, TokenEntry};
+pub(crate) use replay::{EXTRA_CONTENT, REASONING, REASONING_DETAILS, WIRE};
 pub use responses::{IncompleteDetails, ResponseBody, ResponsesDecoder, ResponsesEvent};
 pub use tool_calls::ToolCallAccumulator;
 
@@ -162,6 +165,9 @@ pub struct AnswerMessage {
     /// Reasoning, as vLLM, Ollama, OpenRouter and Groq name it.
     #[serde(deserialize_with = "maybe")]
     pub reasoning: Option<String>,
+    /// Reasoning with what the service wants back of it, as OpenRouter gives it.
+    #[serde(deserialize_with = "or_default")]
+    pub reasoning_details: Vec<Value>,
     /// Why the model declines.
     #[serde(deserialize_with = "maybe")]
     pub refusal: Option<String>,
@@ -246,6 +252,9 @@ pub struct ToolCallPart {
     /// The arguments, where a server puts them here.
     #[serde(deserialize_with = "maybe")]
     pub arguments: Option<Value>,
+    /// What the service wants back with the call, such as Gemini's signature of the thought behind it.
+    #[serde(deserialize_with = "maybe")]
+    pub extra_content: Option<Value>,
 }
 
 /// The function that is called.
