@@ -186,25 +186,44 @@ async fn throughput(peers: &Peers) -> Result<Vec<f64>, Failure> {
         for step in 0..NAMES.len() {
             let peer = (round + step) % NAMES.len();
             let start = Instant::now();
-            let lanes: Vec<_> = (0..LANES)
-                .map(|_| {
-                    let peers = peers.clone();
-                    tokio::spawn(async move {
-                        for _ in 0..16 {
-                            peers.call(peer).await?;
-                        }
-                        Ok::<_, Failure>(())
-                    })
-                })
-                .collect();
-            for lane in lanes {
-                lane.await??;
-            }
+            lanes(peers, peer).await?;
             all[peer].push(start.elapsed());
         }
     }
     let calls = (LANES * 16) as f64;
     Ok(all.iter_mut().map(|times| calls / (median(times) / 1e6)).collect())
+}
+
+/// Calls one peer for ten seconds, for a profiler.
+fn load(peers: &Peers, name: &str) -> Result<(), Failure> {
+    let peer = NAMES.iter().position(|known| *known == name).ok_or_else(|| format!("the peers are {NAMES:?}"))?;
+    let two = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (start, mut rounds) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(10) {
+        two.block_on(lanes(peers, peer))?;
+        rounds += 1;
+    }
+    println!("{:.0} calls/s", f64::from(rounds) * (LANES * 16) as f64 / start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Sixteen calls in each of `LANES` lanes.
+async fn lanes(peers: &Peers, peer: usize) -> Result<(), Failure> {
+    let lanes: Vec<_> = (0..LANES)
+        .map(|_| {
+            let peers = peers.clone();
+            tokio::spawn(async move {
+                for _ in 0..16 {
+                    peers.call(peer).await?;
+                }
+                Ok::<_, Failure>(())
+            })
+        })
+        .collect();
+    for lane in lanes {
+        lane.await??;
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Failure> {
@@ -217,6 +236,9 @@ fn main() -> Result<(), Failure> {
         if asks { streamed.clone() } else { answer.clone() }
     });
     let peers = Peers::new(&server.url())?;
+    if let Some(name) = std::env::args().nth(1) {
+        return load(&peers, &name);
+    }
 
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let calls = one.block_on(in_turn(CALLS, |peer| peers.call(peer)))?;

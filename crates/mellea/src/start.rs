@@ -22,12 +22,7 @@ use crate::backends::{self, Wanted};
 /// # Ok(()) }
 /// ```
 pub fn start_session() -> StartSession {
-    StartSession {
-        wanted: Wanted::new("ollama"),
-        context: Context::default(),
-        options: ModelOptions::new(),
-        change: Vec::new(),
-    }
+    StartSession { wanted: Wanted::new("ollama"), context: Context::default(), options: ModelOptions::new(), change: Vec::new() }
 }
 
 /// A session that is about to start, see [`start_session`].
