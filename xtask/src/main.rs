@@ -73,10 +73,12 @@ fn ci(workspace: &Workspace, _: &[String], steps: &mut Steps) {
 
 /// The system's TLS is a library that a machine may lack; where it has none, that is said.
 fn native_tls(steps: &mut Steps) {
-    if cfg!(target_os = "linux") && cargo::capture(std::process::Command::new("pkg-config").arg("--libs").arg("openssl")).is_err() {
+    if cfg!(target_os = "linux") && cargo::capture(std::process::Command::new("pkg-config").arg("--libs").arg("openssl")).is_err()
+    {
         return steps.skip("native-tls", "pkg-config finds no OpenSSL on this machine");
     }
-    let arguments = ["check", "--package", "mellea", "--no-default-features", "--features", "ollama,openai,litellm,watsonx,native-tls"];
+    let arguments =
+        ["check", "--package", "mellea", "--no-default-features", "--features", "ollama,openai,litellm,watsonx,native-tls"];
     steps.run("native-tls", || cargo::run(arguments));
 }
 

@@ -14,10 +14,13 @@ use crate::auth::{Authorize, Bearer, Outgoing};
 use crate::base::BaseUrl;
 use crate::error::Place;
 use crate::request::{Request, header};
-use crate::response::{Limits, Response};
+use crate::response::{Limits, Response, until};
 use crate::retry::{Budget, Retry};
 use crate::timeouts::Timeouts;
 use crate::{Secret, transport};
+
+/// What is shorter than this is no secret.
+const MIN_SECRET: usize = 4;
 
 /// A client of one service. Clones share connections, credentials, and the retry budget.
 ///
@@ -124,7 +127,7 @@ impl Client {
         R: Future<Output = Result<T>> + Send,
         T: Send,
     {
-        let total = request.call.timeout.or(self.0.timeouts.total).map(|limit| (Instant::now() + limit, limit));
+        let total = request.call.timeout.or(self.0.timeouts.total).and_then(until);
         let url = self.0.base.join(&request.path, &request.query);
         let place = Place::new(&self.0.provider, request.model.as_deref(), &url, Arc::clone(&self.0.redactor));
         let mut renewed = false;
@@ -155,7 +158,7 @@ impl Client {
             }
             let wait = if request.single { None } else { self.0.retry.wait(attempt, &error, server_says) };
             // A wait beyond the call's end is no wait.
-            let wait = wait.filter(|wait| total.is_none_or(|(end, _)| Instant::now() + *wait < end));
+            let wait = wait.filter(|wait| total.is_none_or(|(end, _)| until(*wait).is_some_and(|(then, _)| then < end)));
             let Some(wait) = wait.filter(|_| self.0.budget.take()) else { return Err(error) };
             tracing::warn!(target: "mellea::http", provider = self.0.provider, attempt, ?wait, %error, "trying again");
             tokio::time::sleep(wait).await;
@@ -332,6 +335,8 @@ impl ClientBuilder {
             headers.insert(name, value);
         }
         let keys = self.auth.iter().flat_map(|auth| auth.secrets()).chain(self.secrets);
+        // Local servers are given keys such as `x`; without that letter no error could be read.
+        let keys = keys.filter(|key| key.expose().len() >= MIN_SECRET);
         keys.for_each(|key| redactor.add(key.expose().to_owned()));
         if let Some(password) = base.as_url().password() {
             redactor.add(password.to_owned());

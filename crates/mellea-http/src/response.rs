@@ -35,6 +35,11 @@ pub(crate) struct Limits {
     pub(crate) total: Option<(Instant, Duration)>,
 }
 
+/// When this time from now is over, with the time; a time beyond the clock's end never is.
+pub(crate) fn until(limit: Duration) -> Option<(Instant, Duration)> {
+    Some((Instant::now().checked_add(limit)?, limit))
+}
+
 impl Limits {
     /// Waits for a future: at most for `limit`, and not beyond the call's end.
     pub(crate) async fn within<F: Future>(
@@ -44,7 +49,7 @@ impl Limits {
         phase: TimeoutPhase,
         future: F,
     ) -> Result<F::Output> {
-        let by_limit = limit.map(|limit| (Instant::now() + limit, limit, phase));
+        let by_limit = limit.and_then(until).map(|(end, limit)| (end, limit, phase));
         let by_total = self.total.map(|(end, limit)| (end, limit, TimeoutPhase::Total));
         let first = match (by_limit, by_total) {
             (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),

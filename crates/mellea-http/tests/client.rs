@@ -117,6 +117,15 @@ async fn each_limit_of_time_has_its_own_error() {
 }
 
 #[tokio::test]
+async fn a_limit_beyond_all_time_is_none() {
+    let server = server().await;
+    server.on("POST /x").reply(ok());
+    let ages = Duration::from_secs(u64::MAX);
+    let client = client(&server).timeouts(Timeouts::new().first_byte(ages).idle(ages).total(ages)).build().unwrap();
+    post(&client).await.unwrap();
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_with_the_address() {
     let unused = unused_address().unwrap();
     let client = Client::builder("p", unused.url()).retry(Retry::never()).build().unwrap();

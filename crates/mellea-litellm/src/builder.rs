@@ -179,7 +179,7 @@ impl LiteLlmBuilder {
     fn inner(self, registry: &Registry, Route { provider, model, .. }: Route<'_, '_>) -> Result<Arc<dyn Backend>> {
         crate::registry::check(provider)?;
         match provider.kind {
-            Kind::Native => crate::families::backend(self, registry, provider, model),
+            Kind::Native => crate::own_wire::backend(self, registry, provider, model),
             _ => {
                 let vars = Vars { given: &self.vars, env: &self.env };
                 let address = keys::address(provider, self.base_url.as_deref(), &vars)?;

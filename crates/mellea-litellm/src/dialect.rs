@@ -76,6 +76,12 @@ pub(crate) fn dialect(provider: &Provider, auth: Option<&str>) -> Dialect {
     if provider.max_temperature.is_some() {
         dialect = dialect.max_temperature(provider.max_temperature);
     }
+    if let Some(asked) = provider.stream_usage {
+        dialect = dialect.stream_usage(asked);
+    }
+    if let Some(field) = &provider.reasoning_field {
+        dialect = dialect.reasoning_field(text(field));
+    }
     if !provider.drop.is_empty() {
         let mut fields: Vec<&'static str> = dialect.drop.to_vec();
         fields.extend(provider.drop.iter().map(|field| text(field)));

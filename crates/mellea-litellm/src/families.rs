@@ -17,31 +17,19 @@ pub(crate) fn backend(
     provider: &Provider,
     model: &str,
 ) -> Result<Arc<dyn Backend>> {
-    #[cfg(feature = "ollama")]
-    if provider.name == "ollama_chat" {
-        return crate::siblings::ollama(builder, provider, model);
-    }
-    #[cfg(feature = "watsonx")]
-    if provider.name == "watsonx" {
-        return crate::siblings::watsonx(builder, provider, model);
-    }
     let settings = settings(builder, registry, provider, model)?;
     match provider.name.as_str() {
         #[cfg(feature = "anthropic")]
         "anthropic" => native::anthropic(settings),
         #[cfg(feature = "gemini")]
         "gemini" => native::gemini(settings),
-        #[cfg(any())] //vertex
+        #[cfg(feature = "vertex")]
         "vertex_ai" => native::vertex(settings),
         #[cfg(feature = "bedrock")]
         "bedrock" => native::bedrock(bedrock(settings)?),
-        #[cfg(any())] //cohere
+        #[cfg(feature = "cohere")]
         "cohere" => native::cohere(settings),
-        name => {
-            let message =
-                format!("`{name}` is no provider with a wire of its own that this program has (model {})", settings.model);
-            Err(ErrorKind::Config(message).into())
-        }
+        name => Err(ErrorKind::Config(format!("`{name}` was built without its family")).into()),
     }
 }
 

@@ -6,11 +6,14 @@ mod control;
 mod dialect;
 mod env;
 mod exchange;
+#[cfg(any(feature = "anthropic", feature = "gemini", feature = "vertex", feature = "bedrock", feature = "cohere"))]
 mod families;
 mod form;
 mod keys;
+#[cfg(any(feature = "anthropic", feature = "gemini", feature = "vertex", feature = "bedrock", feature = "cohere"))]
 mod native;
 mod openai;
+mod own_wire;
 mod registry;
 mod route;
 #[cfg(any(feature = "ollama", feature = "watsonx"))]

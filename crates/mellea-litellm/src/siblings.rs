@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use mellea_core::{Backend, Result};
-use mellea_http::Secret;
 
 use crate::builder::LiteLlmBuilder;
-use crate::env::Env;
-use crate::keys::Credential;
 use crate::registry::Provider;
+#[cfg(feature = "watsonx")]
+use crate::{env::Env, keys::Credential};
 
 /// Hands what all builders have over to one of another crate.
 macro_rules! common {
@@ -79,8 +78,7 @@ pub(crate) fn watsonx(builder: LiteLlmBuilder, provider: &Provider, model: &str)
     if let Some(version) = var("api_version") {
         watsonx = watsonx.version(version);
     }
-    let token = |token: Secret| Credential::Token(token);
-    let found = env(&provider.token_env).map(token).or_else(|| Some(Credential::Key(env(&provider.key_env)?)));
+    let found = env(&provider.token_env).map(Credential::Token).or_else(|| Some(Credential::Key(env(&provider.key_env)?)));
     watsonx = match builder.credential.clone().or(found) {
         Some(Credential::Key(key)) => watsonx.api_key(key),
         Some(Credential::Token(token)) => watsonx.token(token),

@@ -59,7 +59,7 @@ impl OllamaBuilder {
         self
     }
 
-    /// Where the server is: a name, a name with a port, or an address, see [`address`](crate::address).
+    /// Where the server is: a name, a name with a port, or an address, see [`address`].
     /// Default: `OLLAMA_HOST`, else this machine.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());

@@ -162,7 +162,7 @@ impl Backend for OpenAi {
         let mut can = Capabilities::default();
         can.context_window = self.0.context_window;
         let responses = self.0.api == Api::Responses;
-        can.json_schema = responses || request::enforces_schema(&dialect);
+        can.json_schema = request::enforces_schema(&dialect);
         can.regex = !responses && request::enforces_regex(&dialect);
         can.tools = dialect.tools;
         can.images = dialect.images && dialect.content != ContentForm::Text;
@@ -204,11 +204,23 @@ impl Backend for OpenAi {
             Ok(events) => return Ok(events),
             Err(error) => error,
         };
-        let Some((learned, warning)) = self.0.memory.learn(learned, &self.0.dialect, &prepared.body, &error) else {
+        let Some((learned, warning)) = Memory::learn(learned, &self.0.dialect, &prepared.body, &error) else {
             return Err(self.explained(error));
         };
         let again = self.prepare(learned, &request)?;
-        self.open(&again, vec![warning]).await.map_err(|error| self.explained(error))
+        match self.open(&again, vec![warning]).await {
+            Ok(events) => {
+                self.0.memory.remember(learned);
+                Ok(events)
+            }
+            Err(error) => {
+                // Another lesson shows that this one was right.
+                if Memory::learn(learned, &self.0.dialect, &again.body, &error).is_some() {
+                    self.0.memory.remember(learned);
+                }
+                Err(self.explained(error))
+            }
+        }
     }
 
     async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
@@ -219,7 +231,7 @@ impl Backend for OpenAi {
 impl OpenAi {
     /// Adds what to do about an error of this service.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        let error = self.place(error);
+        let error = crate::wire::reclassified(self.place(error));
         let hint = match (error.kind(), self.0.dialect.name) {
             (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),
             (ErrorKind::Connection(_), "ollama") => "start it with `ollama serve`".to_owned(),

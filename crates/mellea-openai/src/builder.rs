@@ -309,6 +309,9 @@ impl Address {
             None => (known.base_url.to_owned(), known, false),
         };
         let base = BaseUrl::parse(&url).map_err(|error| error.at(dialect.name, ""))?;
+        // The newer interface of Azure has no paths of deployments.
+        let newer = dialect == Dialect::AZURE && base.as_url().path().contains("/openai/v1");
+        let dialect = if newer { Dialect::AZURE_V1 } else { dialect };
         Ok(Self { url, base, dialect, chosen })
     }
 

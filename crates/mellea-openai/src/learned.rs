@@ -71,9 +71,8 @@ impl Memory {
     }
 
     /// What a refusal teaches about a request that was made knowing `known`, if anything: then the same call is
-    /// worth one more request.
+    /// worth one more request. It is to be remembered once it turned out to be true.
     pub(crate) fn learn(
-        &self,
         known: Learned,
         dialect: &Dialect,
         sent: &Map<String, Value>,
@@ -87,7 +86,6 @@ impl Memory {
             format!("{} {} {}", said.code.as_deref().unwrap_or_default(), said.message, said.body.as_deref().unwrap_or_default());
         let text = text.to_lowercase();
         let (flag, message) = lesson(known, &known.apply(*dialect), &|field| sent.contains_key(field), &text)?;
-        self.remember(flag);
         tracing::info!(target: "mellea::openai", provider = dialect.name, message, "learned from a refusal");
         Some((known.with(flag), Warning::Other { message: message.to_owned() }))
     }
@@ -97,8 +95,9 @@ impl Memory {
 pub(crate) fn refuses_lists(error: &Error) -> bool {
     let Some(said) = error.response().filter(|_| matches!(error.status(), Some(400 | 422 | 500))) else { return false };
     let text = format!("{} {}", said.message, said.body.as_deref().unwrap_or_default()).to_lowercase();
-    let of_type = ["array", "list", "unmarshal", "string", "type"].iter().any(|word| text.contains(word));
-    mentions(&text, "prompt") && of_type
+    let of_form =
+        ["unmarshal", "be a string", "valid string", "string_type", "type string"].iter().any(|words| text.contains(words));
+    mentions(&text, "prompt") && (of_form || mentions(&text, "array") || mentions(&text, "list"))
 }
 
 /// Words that say that a field itself is not wanted, and not its value.

@@ -223,7 +223,8 @@ async fn whole(response: Response) -> Result<EventStream> {
 /// An answer that comes in pieces; the first is awaited here, because a refusal may stand in its place.
 async fn piecewise(response: Response) -> Result<EventStream> {
     let (frames, decoder) = (response.sse()?, Decoder::default());
-    let mut reader = Reader { frames, decoder, events: VecDeque::new(), error: None, ended: false };
+    let mut reader =
+        Reader { frames, decoder, events: VecDeque::new(), error: None, ended: false, unreadable: 0, first_fault: None };
     while reader.events.is_empty() && !reader.ended {
         reader.read().await;
     }
@@ -241,7 +242,13 @@ struct Reader {
     events: VecDeque<Event>,
     error: Option<Error>,
     ended: bool,
+    unreadable: usize,
+    /// Why the first unreadable piece was that.
+    first_fault: Option<Error>,
 }
+
+/// The most pieces of one stream that may be unreadable.
+const MAX_UNREADABLE: usize = 16;
 
 impl Reader {
     async fn next(&mut self) -> Option<Result<Event>> {
@@ -262,14 +269,15 @@ impl Reader {
     /// Reads one frame into events, an error, or the end.
     async fn read(&mut self) {
         let decoded = match self.frames.next().await {
-            Some(Ok(frame)) => {
-                let decoded = self.decoder.push(&frame.name, &frame.data, &mut self.events);
-                decoded.map_err(|fault| failure(fault, self.frames.place(), self.frames.ended()))
-            }
+            Some(Ok(frame)) => match self.decoder.push(&frame.name, &frame.data, &mut self.events) {
+                Ok(()) => Ok(()),
+                Err(fault) => self.leave_out(failure(fault, self.frames.place(), self.frames.ended())),
+            },
             Some(Err(error)) => Err(error),
             None => {
                 self.ended = true;
-                self.decoder.end().map_err(|fault| failure(fault, self.frames.place(), true))
+                let end = self.decoder.end().map_err(|fault| failure(fault, self.frames.place(), true));
+                end.map_err(|error| self.first_fault.take().unwrap_or(error))
             }
         };
         if let Err(error) = decoded {
@@ -278,6 +286,20 @@ impl Reader {
             let cut = matches!(error.kind(), ErrorKind::StreamInterrupted | ErrorKind::Connection(_) | ErrorKind::Timeout { .. });
             self.error = (!(cut && self.decoder.finished())).then_some(error);
         }
+    }
+}
+
+impl Reader {
+    /// Goes on without a piece that is no JSON, and says so; any other error is given back.
+    fn leave_out(&mut self, error: Error) -> Result<()> {
+        if !matches!(error.kind(), ErrorKind::MalformedResponse { .. }) || self.unreadable >= MAX_UNREADABLE {
+            return Err(error);
+        }
+        self.unreadable += 1;
+        let message = format!("a piece of the stream could not be read and was left out: {}", error.kind());
+        self.events.push_back(Event::Warning(Warning::Other { message }));
+        self.first_fault.get_or_insert(error);
+        Ok(())
     }
 }
 

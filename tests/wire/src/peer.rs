@@ -136,7 +136,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// Every kind of wire that the remote backends speak.
-pub const PEERS: [Peer; 6] = [
+pub const PEERS: [Peer; 8] = [
     Peer {
         name: "ollama",
         finish: "stop",
@@ -255,6 +255,66 @@ pub const PEERS: [Peer; 6] = [
         },
         error: |code, message| json!({"error": {"code": 0, "message": message, "status": code}}),
         error_piece: || sse(&[json!({"error": {"code": 500, "message": "it broke", "status": "INTERNAL"}})]).concat(),
+    },
+    Peer {
+        name: "bedrock",
+        finish: "end_turn",
+        piece: |text| amazon("event", "contentBlockDelta", text),
+        make: |url, timeouts, retry| lite("bedrock/m", url, timeouts, retry),
+        always_streams: false,
+        stream_type: "application/vnd.amazon.eventstream",
+        pieces: |texts, finish| {
+            let delta = |text: &Value| {
+                amazon("event", "contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"text": text}}).to_string())
+            };
+            vec![
+                amazon("event", "messageStart", &json!({"role": "assistant"}).to_string()),
+                delta(&texts[0]),
+                delta(&texts[1]),
+                delta(&texts[2]),
+                amazon("event", "contentBlockStop", &json!({"contentBlockIndex": 0}).to_string()),
+                amazon("event", "messageStop", &json!({"stopReason": finish}).to_string()),
+                amazon(
+                    "event",
+                    "metadata",
+                    &json!({"usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}, "metrics": {"latencyMs": 1}})
+                        .to_string(),
+                ),
+            ]
+        },
+        terminator: 2,
+        whole: |text, finish| {
+            json!({"output": {"message": {"role": "assistant", "content": [{"text": text}]}}, "stopReason": finish,
+            "usage": {"inputTokens": 5, "outputTokens": 2, "totalTokens": 7}, "metrics": {"latencyMs": 1}})
+        },
+        error: |code, message| json!({"__type": code, "message": message}),
+        error_piece: || amazon("exception", "internalServerException", "{\"message\": \"it broke\"}"),
+    },
+    Peer {
+        name: "cohere",
+        finish: "COMPLETE",
+        piece: |text| format!("data: {text}\n\n").into_bytes(),
+        make: |url, timeouts, retry| lite("cohere/m", url, timeouts, retry),
+        always_streams: false,
+        stream_type: "text/event-stream",
+        pieces: |texts, finish| {
+            let delta =
+                |text: &Value| json!({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": text}}}});
+            named(&[
+                json!({"type": "message-start", "id": "h1", "delta": {"message": {"role": "assistant", "content": [], "tool_calls": []}}}),
+                delta(&texts[0]),
+                delta(&texts[1]),
+                delta(&texts[2]),
+                json!({"type": "message-end", "delta": {"finish_reason": finish, "usage": {"tokens": {"input_tokens": 5, "output_tokens": 2}}}}),
+            ])
+        },
+        terminator: 1,
+        whole: |text, finish| {
+            json!({"id": "h1", "finish_reason": finish, "message": {"role": "assistant", "content": [{"type": "text", "text": text}]},
+            "usage": {"tokens": {"input_tokens": 5, "output_tokens": 2}}})
+        },
+        error: |_, message| json!({"id": "e1", "message": message}),
+        error_piece: || named(&[json!({"type": "error", "message": "it broke"})]).concat(),
     },
     Peer {
         name: "watsonx",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::python::Python;
 use super::serve::{Server, free_port};
-use super::{Tests, cargo_test};
+use super::{Tests, cargo_test, compile};
 use crate::workspace::Workspace;
 use crate::{Failure, cargo};
 
@@ -51,6 +51,7 @@ pub(super) fn run(workspace: &Workspace, tests: &mut Tests) -> Result<(), Failur
     let mut convert = python.command("python3");
     cargo::finish(convert.arg(pico.join("recipe/to_gguf.py")).arg(pico.join("model")).arg(&model), None)?;
 
+    compile("llama_cpp")?;
     let port = free_port()?;
     let (port_text, model) = (port.to_string(), model.to_str().ok_or("the path of the target directory is not UTF-8")?);
     let arguments = [&["--model", model, "--port", &port_text], &SERVING[..]].concat();

@@ -67,6 +67,11 @@ fn step(steps: &mut Steps, name: &'static str, suite: impl FnOnce(&mut Tests) ->
     steps.count(&tests);
 }
 
+/// Compiles a test target, so that no server waits for it.
+fn compile(target: &str) -> Result<(), Failure> {
+    cargo::run(["test", "--package", PACKAGE, "--test", target, "--no-run"])
+}
+
 /// Runs a test target of the package. A target in which no test ran has failed.
 fn cargo_test(target: &str, arguments: &[&str], environment: &[(&str, &str)], tests: &mut Tests) -> Result<(), Failure> {
     let mut command = cargo::command(["test", "--package", PACKAGE, "--test", target, "--"]);

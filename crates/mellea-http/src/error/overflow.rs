@@ -41,7 +41,7 @@ const WORDINGS: [&str; 18] = [
     // LM Studio.
     r"first (?P<p>\d+) tokens when context.*?context length of only (?P<l>\d+)",
     // Ollama, Groq, MiniMax and others.
-    r"(?:exceed(?:s|ed)?(?: the| its| max| maximum)* context|context window exceeds|context (?:length|size|window) (?:was |is )?exceeded|prompt (?:is )?too long|reduce the length of (?:the messages|your prompt|your input))",
+    r"(?:exceed(?:s|ed)?(?: the| its| max| maximum)* context|context window exceeds|prompt is longer than the context|context (?:length|size|window) (?:was |is )?exceeded|prompt (?:is )?too long|reduce the length of (?:the messages|your prompt|your input))",
 ];
 
 /// The prompt's tokens and the limit, where known, if that is what the service says.

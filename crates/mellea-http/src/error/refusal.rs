@@ -11,7 +11,7 @@ use super::{excerpt, overflow};
 use crate::retry::retry_after;
 
 /// Headers in which services give the id of a request.
-const REQUEST_IDS: [&str; 8] = [
+const REQUEST_IDS: [&str; 9] = [
     "x-request-id",
     "request-id",
     "x-amzn-requestid",
@@ -19,6 +19,7 @@ const REQUEST_IDS: [&str; 8] = [
     "x-ms-request-id",
     "x-global-transaction-id",
     "x-goog-request-id",
+    "x-litellm-call-id",
     "cf-ray",
 ];
 
@@ -78,8 +79,10 @@ pub(super) fn read(status: Option<u16>, headers: &HeaderMap, body: &[u8], redact
     said.message = redactor.text(&shortened(&said.message)).into_owned();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     said.code = said.code.or_else(|| header("x-amzn-errortype").and_then(|kind| kind.split(':').next()).map(str::to_owned));
+    said.code = said.code.map(|code| redactor.text(&shortened(&code)).into_owned());
     said.status = status.or(said.status).or_else(|| meant_status(said.code.as_deref()));
-    said.request_id = REQUEST_IDS.into_iter().find_map(header).map(str::to_owned).or(said.request_id);
+    let id = REQUEST_IDS.into_iter().find_map(header).map(str::to_owned).or(said.request_id);
+    said.request_id = id.map(|id| redactor.text(&shortened(&id)).into_owned());
     said.retry_after = retry_after(headers, std::time::SystemTime::now()).or(said.retry_after);
     said.body = (!body.is_empty()).then(|| excerpt(body, redactor));
     said

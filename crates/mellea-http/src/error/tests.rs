@@ -117,6 +117,7 @@ fn an_overflow_is_known_in_every_wording() {
         ),
         (400, "prompt too long; exceeded max context length by 12 tokens", unknown),
         (413, "context window exceeds limit (2013)", unknown),
+        (500, "prompt is longer than the context length", unknown),
     ] {
         let error = refusal(status, &json!({"error": {"message": message}}).to_string());
         match error.kind() {
@@ -199,8 +200,10 @@ fn an_error_keeps_what_helps_and_no_secret() {
     let mut headers = HeaderMap::new();
     headers.insert("x-request-id", HeaderValue::from_static("req-1"));
     headers.insert("retry-after", HeaderValue::from_static("7"));
-    let body =
-        format!(r#"{{"error":{{"message":"the key canary is no key, nor is sk-abcdefghij"}},"x":"{}"}}"#, "canary ".repeat(1000));
+    let body = format!(
+        r#"{{"error":{{"message":"the key canary is no key, nor is sk-abcdefghij","code":"canary"}},"request_id":"canary","x":"{}"}}"#,
+        "canary ".repeat(1000)
+    );
     let error = place().refusal(Some(429), &headers, body.as_bytes());
     let said = error.response().unwrap();
     assert_eq!((said.request_id.as_deref(), said.retry_after), (Some("req-1"), Some(Duration::from_secs(7))));

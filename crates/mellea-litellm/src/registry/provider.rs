@@ -82,6 +82,10 @@ pub struct Provider {
     pub content: Option<Content>,
     /// How reasoning is switched.
     pub thinking: Option<Reasoning>,
+    /// Whether streams are asked for figures of usage (`stream_options`); they are by default.
+    pub stream_usage: Option<bool>,
+    /// The field in which the reasoning of a turn with tool calls goes back; an empty one is none.
+    pub reasoning_field: Option<String>,
     /// Headers of every request.
     pub headers: BTreeMap<String, String>,
     /// Headers of every request whose values are environment variables; without the variable there
@@ -348,16 +352,18 @@ impl Provider {
     }
 }
 
+/// The features that rows need, and whether they are on.
+const FEATURES: [(&str, bool); 7] = [
+    ("anthropic", cfg!(feature = "anthropic")),
+    ("gemini", cfg!(feature = "gemini")),
+    ("vertex", cfg!(feature = "vertex")),
+    ("bedrock", cfg!(feature = "bedrock")),
+    ("cohere", cfg!(feature = "cohere")),
+    ("ollama", cfg!(feature = "ollama")),
+    ("watsonx", cfg!(feature = "watsonx")),
+];
+
 /// Whether a feature of this crate is on.
 fn feature_is_on(name: &str) -> bool {
-    match name {
-        "anthropic" => cfg!(feature = "anthropic"),
-        "gemini" => cfg!(feature = "gemini"),
-        "vertex" => cfg!(feature = "vertex"),
-        "bedrock" => cfg!(feature = "bedrock"),
-        "cohere" => cfg!(feature = "cohere"),
-        "ollama" => cfg!(feature = "ollama"),
-        "watsonx" => cfg!(feature = "watsonx"),
-        _ => false,
-    }
+    FEATURES.contains(&(name, true))
 }

@@ -1,13 +1,29 @@
 //! Providers with a wire of their own: found by name, called where they should be, with their key.
 
-#[cfg(any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "ollama", feature = "watsonx"))]
+#[cfg(any(
+    feature = "anthropic",
+    feature = "gemini",
+    feature = "bedrock",
+    feature = "vertex",
+    feature = "cohere",
+    feature = "ollama",
+    feature = "watsonx"
+))]
 use mellea_core::Backend;
 use mellea_core::ErrorKind;
 #[cfg(any(feature = "anthropic", feature = "ollama"))]
 use mellea_core::ModelOption;
 use mellea_litellm::{Kind, LiteLlm, LiteLlmBuilder, supported_providers};
 
-#[cfg(any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "ollama", feature = "watsonx"))]
+#[cfg(any(
+    feature = "anthropic",
+    feature = "gemini",
+    feature = "bedrock",
+    feature = "vertex",
+    feature = "cohere",
+    feature = "ollama",
+    feature = "watsonx"
+))]
 use crate::support::{events, request, text};
 
 const KEY: &str = crate::support::KEY;
@@ -149,6 +165,54 @@ async fn bedrock_is_called_by_its_converse_interface() {
     let evil = "https://bedrock-runtime.eu-west-1.amazonaws.com.evil.example";
     let error = builder("bedrock/m", &variables).base_url(evil).build().unwrap_err().to_string();
     assert!(error.contains("only looks like bedrock-runtime.eu-west-1.amazonaws.com"), "{error}");
+}
+
+#[cfg(feature = "vertex")]
+#[tokio::test]
+async fn vertex_has_project_and_location_in_the_address() {
+    let server = mellea_http::testing::Server::start().await.unwrap();
+    server.handle(|_| {
+        mellea_http::testing::Reply::json(
+            200,
+            &serde_json::json!({
+                "candidates": [{ "content": { "role": "model", "parts": [{ "text": "hello" }] }, "finishReason": "STOP" }],
+            }),
+        )
+    });
+    for model in ["vertex_ai/gemini-x", "vertex_ai_beta/gemini-x"] {
+        let backend = builder(model, &[("VERTEXAI_PROJECT", "p1")]).option("vertex_location", "europe-west4");
+        let backend = backend.base_url(server.url()).api_key(KEY).build().unwrap();
+        assert_eq!((backend.provider(), backend.model()), ("vertex_ai", "gemini-x"));
+        let mut call = request();
+        call.options.temperature = Some(0.5);
+        assert_eq!(text(&events(&backend, call).await), "hello");
+    }
+    for got in server.requests() {
+        let path = "/projects/p1/locations/europe-west4/publishers/google/models/gemini-x:generateContent";
+        assert!(got.path.ends_with(path), "{}", got.path);
+        assert_eq!(got.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    }
+}
+
+#[cfg(feature = "cohere")]
+#[tokio::test]
+async fn cohere_is_called_by_its_own_wire() {
+    let server = mellea_http::testing::Server::start().await.unwrap();
+    server.handle(|_| {
+        mellea_http::testing::Reply::json(200, &serde_json::json!({
+            "id": "c", "finish_reason": "COMPLETE", "message": { "role": "assistant", "content": [{ "type": "text", "text": "hello" }] },
+        }))
+    });
+    for model in ["cohere/command-x", "cohere_chat/command-x"] {
+        let backend = builder(model, &[("CO_API_KEY", KEY)]).base_url(server.url()).build().unwrap();
+        assert_eq!((backend.provider(), backend.model()), ("cohere", "command-x"));
+        let mut call = request();
+        call.options.temperature = Some(0.5);
+        assert_eq!(text(&events(&backend, call).await), "hello");
+    }
+    for got in server.requests() {
+        assert_eq!((got.path.as_str(), got.header("authorization")), ("/v2/chat", Some(format!("Bearer {KEY}").as_str())));
+    }
 }
 
 #[cfg(feature = "ollama")]

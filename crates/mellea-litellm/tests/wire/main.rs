@@ -13,6 +13,7 @@ mod families;
 mod keys;
 mod options;
 mod proxy;
+mod raw;
 mod rows;
 mod support;
 mod tokens;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mellea_core::{Backend, Warning};
 use mellea_http::reqwest;
-use mellea_http::testing::{Recorded, Server};
+use mellea_http::testing::{Recorded, Reply, Server};
 use mellea_litellm::{Form, Kind, LiteLlm, Provider, ResponseFormat, TokenField, supported_providers};
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ async fn every_row_asks_for_a_form_as_it_says() {
             Some(ResponseFormat::Tool) => {
                 assert_eq!(body["tools"][0]["function"]["name"], "json_tool_call", "{}", row.name);
                 assert_eq!(body["tool_choice"]["function"]["name"], "json_tool_call", "{}", row.name);
-                assert!(body.get("response_format").is_none(), "{}", row.name);
+                assert!(body.get("response_format").is_none() && warned, "{}", row.name);
             }
             Some(ResponseFormat::JsonObject) => {
                 assert_eq!(body["response_format"], json!({"type": "json_object"}), "{}", row.name);
@@ -179,4 +179,18 @@ async fn only_the_key_that_belongs_there_is_sent() {
         .unwrap();
     events(&backend, request()).await;
     assert_eq!(server.requests()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_row_without_stream_options_sends_none() {
+    let server = Server::start().await.unwrap();
+    let chunk = r#"{"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}"#;
+    server.on("/v1/chat/completions").reply(Reply::sse([format!("data: {chunk}\n\n"), "data: [DONE]\n\n".to_owned()]));
+    for (model, sent) in [("mistral/m", false), ("together_ai/m", true)] {
+        let backend = LiteLlm::builder().model(model).base_url(server.url()).api_key(KEY).build().unwrap();
+        let mut call = request();
+        call.options.stream = true;
+        assert_eq!(text(&events(&backend, call).await), "hi");
+        assert_eq!(crate::support::body(&server).get("stream_options").is_some(), sent, "{model}");
+    }
 }

@@ -213,7 +213,9 @@ async fn a_whole_call_can_be_limited() {
 async fn without_a_limit_there_is_none() {
     let server = Server::start().await.unwrap();
     server.on("POST /api/chat").reply(answer(&["Hello"]));
-    let mut request = hi();
-    request.options.stream_timeout = None;
-    assert_eq!(text(&events(&backend(&server), request).await), "Hello");
+    for limit in [None, Some(Duration::MAX)] {
+        let mut request = hi();
+        request.options.stream_timeout = limit;
+        assert_eq!(text(&events(&backend(&server), request).await), "Hello");
+    }
 }

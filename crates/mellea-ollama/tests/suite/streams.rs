@@ -247,8 +247,13 @@ async fn odd_but_real_answers_are_read() {
     let mut read = serde_json::Map::new();
     for file in files {
         let body = std::fs::read(&file).unwrap();
+        let text = String::from_utf8(body.clone()).unwrap();
+        let odd_ends = format!("\u{feff}\r\n{}\r\n", text.replace('\n', "\r\n\r\n"));
         let server = serve(Reply::bytes(200, body, "application/x-ndjson")).await;
-        let events = comparable(events(&backend(&server), hi()).await);
+        server.on("POST /api/chat").reply(Reply::bytes(200, odd_ends, "application/json"));
+        let backend = backend(&server);
+        let events = comparable(crate::events(&backend, hi()).await);
+        assert_eq!(comparable(crate::events(&backend, hi()).await), events, "{}", file.display());
         let shown = events.into_iter().filter(|event| !matches!(event, Event::Raw(_)));
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         read.insert(name, shown.map(|event| serde_json::to_string(&event).unwrap()).collect());

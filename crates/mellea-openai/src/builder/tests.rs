@@ -64,6 +64,8 @@ fn the_address_is_the_argument_then_the_environment_then_the_usual() {
     assert_eq!(base(OpenAi::builder().dialect(Dialect::GROQ).api_key("k"), own), "https://api.groq.com/openai/v1");
     let azure = OpenAi::builder().base_url("https://x.openai.azure.com").api_key("k");
     assert_eq!(base(azure, &[]), "https://x.openai.azure.com");
+    let newer = OpenAi::builder().dialect(Dialect::AZURE).base_url("https://x.openai.azure.com/openai/v1").api_key("k");
+    assert_eq!(*build(newer, &[]).unwrap().dialect(), Dialect::AZURE_V1);
 }
 
 #[test]
@@ -92,6 +94,21 @@ fn this_machine_and_a_server_of_ones_own_need_no_key() {
     build(keyless, ALL).unwrap();
     let clear = build(OpenAi::builder().base_url("http://llm.example.com/v1"), ALL).unwrap_err();
     assert!(clear.to_string().contains("in the clear"), "{clear}");
+}
+
+#[tokio::test]
+async fn organisation_and_project_are_told_to_openai_only() {
+    let proxy = mellea_http::testing::Server::start().await.unwrap();
+    let env: Env = &[("OPENAI_ORG_ID", "org"), ("OPENAI_PROJECT_ID", "from-env"), ("OPENAI_API_KEY", "k")];
+    for (url, told) in [("http://api.openai.com/v1", Some("org")), ("http://llm.example.com/v1", None)] {
+        let builder = OpenAi::builder().base_url(url).proxy(proxy.url()).insecure().project("mine");
+        // The scripted proxy refuses; what it was sent counts.
+        build(builder, env).unwrap().models().await.unwrap_err();
+        let request = proxy.requests().pop().unwrap();
+        assert!(request.path.starts_with(url), "{}", request.path);
+        assert_eq!(request.header("openai-organization"), told);
+        assert_eq!(request.header("openai-project"), told.map(|_| "mine"));
+    }
 }
 
 #[test]

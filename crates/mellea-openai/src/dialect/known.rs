@@ -62,6 +62,7 @@ impl Dialect {
         system_role: SystemRole::System,
         stream_usage: true,
         reasoning_field: "reasoning_content",
+        reasoning_details: false,
         inline_thinking: true,
         drop: &[],
         rename: &[],
@@ -177,6 +178,7 @@ impl Dialect {
         completions_path: "",
         token_field: TokenField::MaxCompletionTokens,
         thinking: ThinkingField::ReasoningEffort,
+        tools_with_schema: false,
         reasoning_field: "reasoning",
         audio: false,
         ..Self::GENERIC
@@ -209,6 +211,7 @@ impl Dialect {
         needs_key: true,
         thinking: ThinkingField::ReasoningObject,
         reasoning_field: "reasoning",
+        reasoning_details: true,
         cache_control: true,
         prompt_lists: false,
         ..Self::GENERIC

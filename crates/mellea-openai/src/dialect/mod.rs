@@ -68,6 +68,8 @@ pub struct Dialect {
     /// The field in which the reasoning of a turn with tool calls is sent back, unless the server is
     /// known to use the other one; empty if reasoning is not sent back.
     pub reasoning_field: &'static str,
+    /// Whether the details of the reasoning (signatures among them) go back with such a turn as well.
+    pub reasoning_details: bool,
     /// Whether a `<think>` block at the start of an answer is reasoning.
     pub inline_thinking: bool,
     /// Fields that the service refuses or ignores: they are left out, and a warning says so.
@@ -257,6 +259,8 @@ impl Dialect {
         stream_usage: bool,
         /// With this [`reasoning_field`](Self#structfield.reasoning_field).
         reasoning_field: &'static str,
+        /// With this [`reasoning_details`](Self#structfield.reasoning_details).
+        reasoning_details: bool,
         /// With this [`inline_thinking`](Self#structfield.inline_thinking).
         inline_thinking: bool,
         /// With these fields to [`drop`](Self#structfield.drop).

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Means;
 use crate::dialect::{ContentForm, Dialect, SystemRole};
+use crate::wire::{EXTRA_CONTENT, REASONING, REASONING_DETAILS, WIRE};
 
 /// All messages, with a hint of the schema where the server enforces JSON only.
 pub(super) fn all(dialect: &Dialect, request: &ChatRequest, means: Means) -> Result<Vec<Value>> {
@@ -40,9 +41,14 @@ fn one(dialect: &Dialect, message: &Message) -> Result<Value> {
     if message.role == Role::Assistant && !message.tool_calls.is_empty() {
         let empty = message.text().is_empty();
         out.insert("content".to_owned(), if empty { Value::Null } else { content });
-        let calls: Vec<Value> = message.tool_calls.iter().map(tool_call).collect();
+        let extra = given(dialect, message, EXTRA_CONTENT);
+        let extra_of = |id: &str| extra.and_then(|extra| extra.get(id));
+        let calls: Vec<Value> = message.tool_calls.iter().map(|call| tool_call(call, extra_of(&call.id))).collect();
         if let Some((field, thinking)) = reasoning(dialect, message) {
             out.insert(field.to_owned(), thinking.into());
+        }
+        if let Some(details) = given(dialect, message, REASONING_DETAILS).filter(|_| dialect.reasoning_details) {
+            out.insert("reasoning_details".to_owned(), details.clone());
         }
         out.insert("tool_calls".to_owned(), calls.into());
     } else {
@@ -54,24 +60,33 @@ fn one(dialect: &Dialect, message: &Message) -> Result<Value> {
     Ok(Value::Object(out))
 }
 
-/// The reasoning that goes back with a turn, and in which field: the one that the server used.
-fn reasoning<'a>(dialect: &Dialect, message: &'a Message) -> Option<(&'a str, &'a str)> {
-    let thinking = message.thinking.as_deref().filter(|text| !text.is_empty())?;
+/// What the server gave with a turn and wants back.
+fn given<'a>(dialect: &Dialect, message: &'a Message, name: &str) -> Option<&'a Value> {
     if dialect.reasoning_field.is_empty() {
         return None;
     }
-    let used = message.replay.as_ref().and_then(|replay| replay.get("openai")?.get("reasoning")?.as_str());
+    message.replay.as_ref()?.get(WIRE)?.get(name)
+}
+
+/// The reasoning that goes back with a turn, and in which field: the one that the server used.
+fn reasoning<'a>(dialect: &Dialect, message: &'a Message) -> Option<(&'a str, &'a str)> {
+    let thinking = message.thinking.as_deref().filter(|text| !text.is_empty() && !dialect.reasoning_field.is_empty())?;
     // Nothing but the two known fields is taken from the conversation.
+    let used = given(dialect, message, REASONING).and_then(Value::as_str);
     let used = used.filter(|field| ["reasoning", "reasoning_content"].contains(field));
     Some((used.unwrap_or(dialect.reasoning_field), thinking))
 }
 
-fn tool_call(call: &mellea_core::ToolCall) -> Value {
-    json!({
+fn tool_call(call: &mellea_core::ToolCall, extra: Option<&Value>) -> Value {
+    let mut out = json!({
         "id": call.id,
         "type": "function",
         "function": { "name": call.name, "arguments": arguments(&call.arguments) },
-    })
+    });
+    if let (Value::Object(fields), Some(extra)) = (&mut out, extra) {
+        fields.insert("extra_content".to_owned(), extra.clone());
+    }
+    out
 }
 
 /// Arguments as the text of JSON. What the model wrote that is no object is wrapped: servers that read their history

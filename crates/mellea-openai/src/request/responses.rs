@@ -130,6 +130,10 @@ fn text_format(fields: &mut Fields<'_>, target: &Target<'_>, format: &Format) {
         fields.unconstrained("the Responses API enforces JSON schemas only");
         return;
     };
+    if target.learned.has(Learned::NO_SCHEMA) {
+        fields.unconstrained("the model takes no schema");
+        return;
+    }
     let (form, strict) = schema::strict(schema, target.learned, |reason| fields.unconstrained(reason));
     fields.set("text", json!({ "format": { "type": "json_schema", "name": schema.name(), "schema": form, "strict": strict } }));
 }
@@ -148,8 +152,7 @@ fn items(target: &Target<'_>, message: &Message, input: &mut Vec<Value>) -> Resu
             }
             let text = message.text();
             if !text.is_empty() || message.tool_calls.is_empty() {
-                let content = json!([{ "type": "output_text", "text": text }]);
-                input.push(json!({ "type": "message", "role": "assistant", "content": content }));
+                input.push(json!({ "type": "message", "role": "assistant", "content": text }));
             }
             for call in &message.tool_calls {
                 let arguments = arguments(&call.arguments);
@@ -178,7 +181,7 @@ fn replayed(message: &Message) -> Option<impl Iterator<Item = Value>> {
     };
     let without_nulls = |item: &Value| match item {
         Value::Object(fields) => {
-            let set = fields.iter().filter(|(name, value)| !value.is_null() && *name != "status");
+            let set = fields.iter().filter(|(_, value)| !value.is_null());
             Value::Object(set.map(|(name, value)| (name.clone(), value.clone())).collect())
         }
         other => other.clone(),
@@ -193,7 +196,9 @@ fn part(target: &Target<'_>, message: &Message, block: &Content) -> Result<Value
             let reason = format!("a message of the role `{}` can have text only", message.role.as_str());
             Err(Error::from(ErrorKind::InvalidContent { what: "content", reason }))
         }
-        Content::Image(image) => Ok(json!({ "type": "input_image", "image_url": image_url(&target.dialect, image)? })),
+        Content::Image(image) => {
+            Ok(json!({ "type": "input_image", "detail": "auto", "image_url": image_url(&target.dialect, image)? }))
+        }
         _ => {
             let reason = "the Responses API takes text and images only".to_owned();
             Err(Error::from(ErrorKind::InvalidContent { what: "content", reason }))

@@ -54,9 +54,9 @@ fn json_schema(fields: &mut Fields<'_>, target: &Target<'_>, schema: &Schema) ->
     match policy {
         SchemaPolicy::Strict => {
             let (form, strict) = strict(schema, target.learned, |reason| fields.unconstrained(reason));
-            fields.set("response_format", response_format(schema, form, strict));
+            fields.set("response_format", response_format(schema, &form, strict));
         }
-        SchemaPolicy::Plain => fields.set("response_format", response_format(schema, schema.plain().clone(), true)),
+        SchemaPolicy::Plain => fields.set("response_format", response_format(schema, schema.plain(), true)),
         SchemaPolicy::JsonObject => {
             fields.unconstrained("this service enforces JSON, but no schema");
             fields.set("response_format", json!({ "type": "json_object" }));
@@ -88,7 +88,7 @@ pub(crate) fn strict(schema: &Schema, learned: Learned, mut unconstrained: impl 
     (form, false)
 }
 
-fn response_format(schema: &Schema, form: Value, strict: bool) -> Value {
+fn response_format(schema: &Schema, form: &Value, strict: bool) -> Value {
     json!({ "type": "json_schema", "json_schema": { "name": schema.name(), "schema": form, "strict": strict } })
 }
 

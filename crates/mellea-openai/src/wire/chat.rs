@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use mellea_core::{Event, FinishReason};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::replay::Replay;
 use super::think::ThinkSplitter;
 use super::{AnswerContent, AnswerMessage, Choice, Completion, ContentPart, Fault, JSON_TOOL, ToolCallAccumulator, ToolCallPart};
 
@@ -58,8 +59,7 @@ pub struct ChatDecoder {
     calls: ToolCallAccumulator,
     has_id: bool,
     has_model: bool,
-    /// The field that reasoning came in.
-    reasoning_field: Option<&'static str>,
+    replay: Replay,
     refused: bool,
     finish: Option<String>,
     done: bool,
@@ -76,7 +76,7 @@ impl ChatDecoder {
             calls: ToolCallAccumulator::new(),
             has_id: false,
             has_model: false,
-            reasoning_field: None,
+            replay: Replay::default(),
             refused: false,
             finish: None,
             done: false,
@@ -161,13 +161,13 @@ impl ChatDecoder {
 
     fn choice(&mut self, choice: Choice, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let Choice { delta, message, text, finish_reason, logprobs, .. } = choice;
-        if let Some(message) = delta.or(message) {
+        if let Some(message) = delta.or(message.map(|message| *message)) {
             self.message(message, out)?;
         }
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.text(text, out);
         }
-        if let Some(tokens) = logprobs.map(super::Logprobs::tokens).filter(|tokens| !tokens.is_empty()) {
+        if let Some(tokens) = logprobs.map(|logprobs| logprobs.tokens()).filter(|tokens| !tokens.is_empty()) {
             out.push_back(Event::Logprobs(tokens));
         }
         if let Some(reason) = finish_reason.filter(|reason| !reason.is_empty()) {
@@ -178,13 +178,16 @@ impl ChatDecoder {
     }
 
     fn message(&mut self, message: AnswerMessage, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        let AnswerMessage { content, reasoning_content, reasoning, refusal, tool_calls, function_call, .. } = message;
+        let AnswerMessage {
+            content, reasoning_content, reasoning, reasoning_details, refusal, tool_calls, function_call, ..
+        } = message;
         let filled = |text: Option<String>, field| text.filter(|text| !text.is_empty()).map(|text| (text, field));
         let reasoning = filled(reasoning_content, "reasoning_content").or_else(|| filled(reasoning, "reasoning"));
         if let Some((text, field)) = reasoning {
-            self.reasoning_field.get_or_insert(field);
+            self.replay.used(field);
             self.thinking(text, out);
         }
+        self.replay.add(reasoning_details);
         match content {
             Some(AnswerContent::Text(text)) => self.text(text, out),
             Some(AnswerContent::Parts(parts)) => parts.into_iter().for_each(|part| self.part(part, out)),
@@ -198,7 +201,7 @@ impl ChatDecoder {
             self.calls.push(part, position)?;
         }
         if let Some(function) = function_call {
-            self.calls.push(ToolCallPart { function: Some(function), ..ToolCallPart::default() }, 0)?;
+            self.calls.push(ToolCallPart { function: Some(*function), ..ToolCallPart::default() }, 0)?;
         }
         Ok(())
     }
@@ -248,7 +251,8 @@ impl ChatDecoder {
         }
         self.splitter.finish(out);
         let mut called = false;
-        for call in self.calls.finish() {
+        let (calls, extra) = self.calls.finish_with_extra();
+        for call in calls {
             if self.settings.unwrap_json_tool && call.name == JSON_TOOL {
                 let text = match call.arguments {
                     Value::String(text) => text,
@@ -260,9 +264,7 @@ impl ChatDecoder {
                 out.push_back(Event::ToolCall(call));
             }
         }
-        if let Some(field) = self.reasoning_field {
-            out.push_back(Event::Replay(json!({ "openai": { "reasoning": field } })));
-        }
+        out.extend(self.replay.take(extra).map(Event::Replay));
         out.push_back(Event::Finish(self.reason(called)));
         Ok(())
     }

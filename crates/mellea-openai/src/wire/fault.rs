@@ -49,7 +49,7 @@ impl Fault {
     #[must_use]
     pub fn at(&self, place: &Place) -> Error {
         match self {
-            Self::Refused(value) => refused(place, value),
+            Self::Refused(value) => reclassified(place.refused(value)),
             Self::Malformed { path, reason } => place.malformed(*path, *reason),
             Self::Unreadable { reason, .. } => place.malformed("", reason.clone()),
             Self::Cut => place.interrupted(),
@@ -57,16 +57,16 @@ impl Fault {
     }
 }
 
-fn refused(place: &Place, value: &Value) -> Error {
-    let error = place.refused(value);
-    match error.kind() {
-        // The model wrote a call that the server could not read: another attempt may do better.
-        ErrorKind::Provider(said) if said.code.as_deref() == Some("tool_use_failed") => {
-            let message = format!("the server could not read the model's tool call: {}", said.message);
-            place.error(ErrorKind::Parse(message)).with_response(said.clone())
-        }
-        _ => error,
-    }
+/// An error of the kind that it is: where the model wrote a call that the server could not read, another attempt may
+/// do better.
+pub(crate) fn reclassified(error: Error) -> Error {
+    let said = match error.kind() {
+        ErrorKind::Provider(said) if said.code.as_deref() == Some("tool_use_failed") => said.clone(),
+        _ => return error,
+    };
+    let message = format!("the server could not read the model's tool call: {}", said.message);
+    let (provider, model) = (error.provider().unwrap_or_default(), error.model().unwrap_or_default());
+    Error::new(ErrorKind::Parse(message)).at(provider, model).with_response(said)
 }
 
 impl fmt::Display for Fault {

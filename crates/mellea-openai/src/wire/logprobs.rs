@@ -46,7 +46,7 @@ pub struct TokenEntry {
     pub logprob: Option<f64>,
     /// Other tokens.
     #[serde(deserialize_with = "or_default")]
-    pub top_logprobs: Vec<TokenEntry>,
+    pub top_logprobs: Vec<Self>,
 }
 
 objects!(Logprobs, TokenEntry);

@@ -1,7 +1,7 @@
 //! Putting tool calls together out of the pieces in which servers stream them.
 
 use mellea_core::ToolCall;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Fault, FunctionPart, ToolCallPart};
 
@@ -47,6 +47,7 @@ struct Call {
     arguments: String,
     /// The arguments came as an object, not as text.
     whole: bool,
+    extra: Option<Value>,
 }
 
 impl Call {
@@ -111,7 +112,7 @@ impl ToolCallAccumulator {
     /// [`Fault::Malformed`] if there are more than 256 calls, or more than 16 MiB of arguments.
     pub fn push(&mut self, part: ToolCallPart, position: usize) -> Result<(), Fault> {
         let malformed = |reason| Fault::Malformed { path: "choices[0].tool_calls", reason };
-        let ToolCallPart { index, id, function, name, arguments } = part;
+        let ToolCallPart { index, id, function, name, arguments, extra_content } = part;
         let FunctionPart { name: inner_name, arguments: inner_arguments } = function.unwrap_or_default();
         let id = id.unwrap_or_default();
         let name = inner_name.or(name).unwrap_or_default();
@@ -137,6 +138,9 @@ impl ToolCallAccumulator {
         if call.id.is_empty() {
             call.id = id;
         }
+        if extra_content.is_some() {
+            call.extra = extra_content;
+        }
         call.add_name(&name);
         call.add_arguments(arguments);
         Ok(())
@@ -144,19 +148,26 @@ impl ToolCallAccumulator {
 
     /// The calls, complete, in the order in which they began. Ids that are missing or used twice are made up.
     pub fn finish(&mut self) -> Vec<ToolCall> {
+        self.finish_with_extra().0
+    }
+
+    /// The calls, and by their ids what the service wants back with them.
+    pub(super) fn finish_with_extra(&mut self) -> (Vec<ToolCall>, Map<String, Value>) {
         self.bytes = 0;
         let mut done: Vec<ToolCall> = Vec::with_capacity(self.calls.len());
-        for call in std::mem::take(&mut self.calls) {
-            if call.name.is_empty() && call.arguments.is_empty() {
+        let mut all_extra = Map::new();
+        for Call { id, name, arguments, extra, .. } in std::mem::take(&mut self.calls) {
+            if name.is_empty() && arguments.is_empty() {
                 continue;
             }
-            let taken = call.id.is_empty() || done.iter().any(|other| other.id == call.id);
-            done.push(match taken {
-                true => ToolCall::new(call.name, call.arguments),
-                false => ToolCall::with_id(call.id, call.name, call.arguments),
-            });
+            let taken = id.is_empty() || done.iter().any(|other| other.id == id);
+            let call = if taken { ToolCall::new(name, arguments) } else { ToolCall::with_id(id, name, arguments) };
+            if let Some(extra) = extra {
+                all_extra.insert(call.id.clone(), extra);
+            }
+            done.push(call);
         }
-        done
+        (done, all_extra)
     }
 }
 

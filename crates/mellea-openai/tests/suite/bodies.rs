@@ -196,7 +196,7 @@ fn tool_turn() -> ChatRequest {
     let mut turn = Message::assistant("");
     turn.tool_calls = vec![first.clone(), second.clone()];
     turn.thinking = Some("I must add.".to_owned());
-    turn.replay = Some(json!({"openai": {"reasoning": "reasoning"}}));
+    turn.replay = Some(json!({"openai": {"reasoning": "reasoning"}}).into());
     let answers = [Message::tool(&first, "3"), Message::tool(&second, "error: the arguments are no JSON")];
     ChatRequest::new([vec![Message::user("1+2?"), turn], answers.to_vec()].concat()).tools(vec![add()])
 }
@@ -214,7 +214,7 @@ async fn reasoning_goes_back_in_the_field_it_came_in() {
     };
     let with = |replay: Option<Value>| {
         let mut request = tool_turn();
-        request.messages[1].replay = replay;
+        request.messages[1].replay = replay.map(Into::into);
         request
     };
     let used = |field: &str| Some(json!({"openai": {"reasoning": field}}));
@@ -228,6 +228,21 @@ async fn reasoning_goes_back_in_the_field_it_came_in() {
     ] {
         assert_eq!(field(&sent(dialect, with(replay.clone())).await.0), expected, "{} {replay:?}", dialect.name);
     }
+}
+
+#[tokio::test]
+async fn details_and_signatures_go_back_as_they_came() {
+    let details = json!([{"type": "reasoning.encrypted", "data": "xyz"}]);
+    let signature = json!({"google": {"thought_signature": "sig"}});
+    let mut request = tool_turn();
+    request.messages[1].replay =
+        Some(json!({"openai": {"reasoning_details": details, "extra_content": {"call_1": signature}}}).into());
+    let (body, _) = sent(Dialect::OPENROUTER, request.clone()).await;
+    let turn = &body["messages"][1];
+    assert_eq!((&turn["reasoning_details"], &turn["tool_calls"][0]["extra_content"]), (&details, &signature));
+    assert_eq!(turn["tool_calls"][1].get("extra_content"), None);
+    let (body, _) = sent(Dialect::OPENAI, request).await;
+    assert!(!body.to_string().contains("xyz") && !body.to_string().contains("sig"), "{body}");
 }
 
 #[tokio::test]

@@ -47,6 +47,26 @@ async fn a_second_refusal_is_the_answer() {
     let error = fails(&backend, limited()).await;
     assert_eq!((error.status(), server.count()), (Some(400), 2));
     assert!(backend.max_requests() >= 2);
+    fails(&backend, limited()).await;
+    let fields: Vec<bool> = server.requests().iter().map(|r| r.json().get("max_tokens").is_some()).collect();
+    assert_eq!(fields, [true, false, true, false], "what was wrong is not remembered");
+}
+
+#[tokio::test]
+async fn two_lessons_take_two_calls() {
+    let server = Server::start().await.unwrap();
+    server.handle(|request| match request.json() {
+        body if body.get("max_tokens").is_some() => refused("Unsupported parameter: 'max_tokens'"),
+        body if body.get("temperature").is_some() => refused("Unsupported value: 'temperature'"),
+        _ => said("ok"),
+    });
+    let backend = at(&server, Dialect::GENERIC).build().unwrap();
+    let request = || hi().options(options(|o| (o.max_new_tokens, o.temperature) = (Some(9), Some(0.5))));
+    fails(&backend, request()).await;
+    assert_eq!(server.count(), 2);
+    assert_eq!(ask(&backend, request()).await.text, "ok");
+    assert_eq!(ask(&backend, request()).await.text, "ok");
+    assert_eq!(server.count(), 5);
 }
 
 #[tokio::test]

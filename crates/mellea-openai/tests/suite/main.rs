@@ -1,5 +1,7 @@
 //! The backend over the wire, against a scripted server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "all of this is tests")]
+
 mod bodies;
 mod conformance;
 mod corpus;

@@ -16,7 +16,7 @@ fn prompts(texts: &[&str]) -> Vec<RawRequest> {
     texts.iter().map(|text| RawRequest::new(*text).options(given.clone())).collect()
 }
 
-fn choices(all: Value) -> Reply {
+fn choices(all: &Value) -> Reply {
     Reply::json(200, &json!({"id": "r", "model": "m-1", "choices": all, "usage": {"prompt_tokens": 4, "completion_tokens": 6}}))
 }
 
@@ -25,7 +25,7 @@ async fn one_request_for_prompts_that_are_alike() {
     let server = Server::start().await.unwrap();
     let shuffled =
         json!([{"index": 1, "text": "B", "finish_reason": "length"}, {"index": 0, "text": "A", "finish_reason": "stop"}]);
-    server.on(PATH).reply(choices(shuffled));
+    server.on(PATH).reply(choices(&shuffled));
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let results = backend.complete(prompts(&["a", "b"])).await;
     let outputs: Vec<ModelOutput> = results.into_iter().map(Result::unwrap).collect();
@@ -40,7 +40,7 @@ async fn one_request_for_prompts_that_are_alike() {
 #[tokio::test]
 async fn one_prompt_is_a_text_and_has_its_usage() {
     let server = Server::start().await.unwrap();
-    server.on(PATH).reply(choices(json!([{"index": 0, "text": "A", "logprobs": {"tokens": ["A"], "token_logprobs": [-0.5]}}])));
+    server.on(PATH).reply(choices(&json!([{"index": 0, "text": "A", "logprobs": {"tokens": ["A"], "token_logprobs": [-0.5]}}])));
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let output = backend.complete(prompts(&["a"])).await.remove(0).unwrap();
     assert_eq!((output.usage, output.logprobs.len()), (Usage::new(4, 6), 1));
@@ -50,7 +50,7 @@ async fn one_prompt_is_a_text_and_has_its_usage() {
 #[tokio::test]
 async fn a_missing_answer_leaves_the_others() {
     let server = Server::start().await.unwrap();
-    server.on(PATH).reply(choices(json!([{"index": 1, "text": "B"}])));
+    server.on(PATH).reply(choices(&json!([{"index": 1, "text": "B"}])));
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let results = backend.complete(prompts(&["a", "b"])).await;
     assert!(matches!(results[0].as_ref().unwrap_err().kind(), ErrorKind::MalformedResponse { .. }), "{results:?}");
@@ -64,7 +64,7 @@ async fn a_server_that_takes_one_prompt_gets_one_and_it_is_remembered() {
     server.handle(move |request| match request.json()["prompt"].as_str() {
         None => Reply::json(400, &json!({"error": {"message": words, "type": "invalid_request_error"}})),
         Some("bad") => Reply::json(400, &json!({"error": {"message": "not this one"}})),
-        Some(text) => choices(json!([{"index": 0, "text": text.to_uppercase()}])),
+        Some(text) => choices(&json!([{"index": 0, "text": text.to_uppercase()}])),
     });
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let results = texts(backend.complete(prompts(&["a", "bad", "c"])).await);
@@ -76,9 +76,20 @@ async fn a_server_that_takes_one_prompt_gets_one_and_it_is_remembered() {
 }
 
 #[tokio::test]
+async fn other_refusals_are_those_of_all_prompts() {
+    let server = Server::start().await.unwrap();
+    let said = json!({"error": {"message": "the prompt is not allowed here", "type": "invalid_request_error"}});
+    server.on(PATH).reply(Reply::json(400, &said));
+    let backend = at(&server, Dialect::GENERIC).build().unwrap();
+    let results = backend.complete(prompts(&["a", "b"])).await;
+    assert!(results.iter().all(|r| r.as_ref().unwrap_err().status() == Some(400)));
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
 async fn prompts_that_differ_go_one_by_one_and_eight_at_once() {
     let server = Server::start().await.unwrap();
-    server.handle(|request| choices(json!([{"text": request.json()["prompt"]}])).delay(std::time::Duration::from_millis(2)));
+    server.handle(|request| choices(&json!([{"text": request.json()["prompt"]}])).delay(std::time::Duration::from_millis(2)));
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let mut requests = prompts(&vec!["x"; 30]);
     for (i, request) in requests.iter_mut().enumerate() {
@@ -100,7 +111,7 @@ async fn forms_are_guided_where_the_server_can() {
         (Dialect::GENERIC, None),
     ] {
         let server = Server::start().await.unwrap();
-        server.on(PATH).reply(choices(json!([{"text": "{}"}])));
+        server.on(PATH).reply(choices(&json!([{"text": "{}"}])));
         let backend = at(&server, dialect).build().unwrap();
         let request = RawRequest::new("a").format(Format::JsonSchema(schema.clone()));
         let output = backend.complete(vec![request]).await.remove(0).unwrap();
@@ -116,7 +127,7 @@ async fn forms_are_guided_where_the_server_can() {
 #[tokio::test]
 async fn what_raw_completions_lack_is_named() {
     let server = Server::start().await.unwrap();
-    server.on(PATH).reply(choices(json!([{"text": "A"}])));
+    server.on(PATH).reply(choices(&json!([{"text": "A"}])));
     let backend = at(&server, Dialect::GENERIC).build().unwrap();
     let given = options(|o| {
         o.thinking = Some(Thinking::On);

@@ -1,4 +1,4 @@
-//! The Responses API.
+//! The Responses API. The fields of requests and the names of events are those of the types in OpenAI's Python package 3.54.0.
 
 use insta::assert_json_snapshot;
 use mellea_core::{ErrorKind, Format, Schema, Thinking, ToolChoice, ToolSpec};
@@ -83,7 +83,7 @@ async fn the_request_and_what_goes_back_with_a_turn() {
     let call = ToolCall::with_id("call_1", "add", json!({"a": 1, "b": 2}));
     let mut turn = Message::assistant("Let me add.");
     turn.tool_calls = vec![call.clone()];
-    turn.replay = Some(json!({"openai_responses": output()}));
+    turn.replay = Some(json!({"openai_responses": output()}).into());
     let mut changed = turn.clone();
     changed.tool_calls[0].id = "other".to_owned();
     let number = json!({"type": "number"});
@@ -184,6 +184,41 @@ async fn a_model_without_encrypted_reasoning_is_not_asked_for_it_again() {
     assert_eq!(ask(&backend, hi()).await.warnings, []);
     let asked: Vec<bool> = server.requests().iter().map(|r| r.json().get("include").is_some()).collect();
     assert_eq!(asked, [true, false, false]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_value_in_any_field_of_an_event_is_read(
+        kind in proptest::sample::select(vec![
+            "response.created", "response.output_text.delta", "response.output_item.done", "response.completed", "response.failed", "error", "new",
+        ]),
+        field in proptest::sample::select(vec!["delta", "item", "response", "error", "code", "message"]),
+        inner in proptest::sample::select(vec!["type", "id", "status", "output", "usage", "content", "summary", "arguments", "call_id"]),
+        value in proptest::sample::select(vec![json!(null), json!(true), json!(-1), json!("x"), json!([]), json!([null, 1, {"text": 2}]), json!({})]),
+    ) {
+        use mellea_openai::wire::{Fault, ResponsesDecoder};
+        for more in [value.clone(), json!({ inner: value })] {
+            let (mut decoder, mut out) = (ResponsesDecoder::new(), std::collections::VecDeque::new());
+            let pushed = decoder.push("", &json!({"type": kind, field: more}).to_string(), &mut out);
+            assert!(!matches!(pushed, Err(Fault::Unreadable { .. })), "{pushed:?}");
+            let _ = decoder.end(&mut out);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_without_schemas_is_asked_without_one() {
+    let refusal = Reply::json(
+        400,
+        &json!({"error": {"message": "Invalid parameter: 'text.format' of type 'json_schema' is not supported with this model.", "param": "text"}}),
+    );
+    let (server, backend) = serve([refusal, Reply::json(200, &whole())]).await;
+    let schema = Schema::from_value(json!({"type": "object", "properties": {"a": {"type": "string"}}})).unwrap();
+    let request = hi().format(Format::JsonSchema(schema));
+    assert_eq!(ask(&backend, request.clone()).await.warnings.len(), 1);
+    assert_eq!(server.requests()[1].json().get("text"), None);
+    assert!(matches!(backend.unsupported(&request).as_slice(), [Warning::Unconstrained { .. }]));
+    assert!(!backend.capabilities().json_schema);
 }
 
 #[test]

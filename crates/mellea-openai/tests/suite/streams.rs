@@ -231,6 +231,35 @@ async fn the_tool_for_json_is_the_answers_text() {
 }
 
 #[tokio::test]
+async fn what_a_service_wants_back_with_its_calls_is_kept() {
+    let signature = json!({"google": {"thought_signature": "sig"}});
+    let call = json!([{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}, "extra_content": signature}]);
+    let detail = |text: &str| json!([{"type": "reasoning.text", "text": text, "index": 0}]);
+    let whole =
+        json!({"choices": [{"message": {"reasoning_details": detail("ab"), "tool_calls": call}, "finish_reason": "tool_calls"}]});
+    let delta = |delta: Value| event(&json!({"choices": [{"delta": delta}]}));
+    let pieces =
+        [delta(json!({"reasoning_details": detail("a")})), delta(json!({"reasoning_details": detail("b"), "tool_calls": call}))];
+    let (_server, backend) = serve([Reply::json(200, &whole), Reply::sse([pieces.concat(), stop()])]).await;
+    let answer = ask(&backend, hi()).await;
+    let kept = json!({"openai": {"reasoning_details": detail("ab"), "extra_content": {"a": signature}}});
+    assert_eq!(answer.replay, Some(kept));
+    assert_eq!(answer, ask(&backend, streamed(hi())).await);
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_could_not_read_is_the_models_fault() {
+    let said =
+        json!({"error": {"message": "Failed to call a function.", "type": "invalid_request_error", "code": "tool_use_failed"}});
+    let (server, backend) = serve([Reply::json(400, &said), sse(&[&piece("a"), &event(&said)])]).await;
+    for request in [hi(), streamed(hi())] {
+        let error = fails(&backend, request).await;
+        assert!(error.is_answer_fault() && error.model() == Some("m"), "{error:?}");
+    }
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
 async fn models_are_listed() {
     let server = Server::start().await.unwrap();
     server.on("GET /v1/models").reply(Reply::json(200, &json!({"object": "list", "data": [{"id": "a"}, {"id": "b"}]})));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Pushes chunks, each a list of pieces, and gives names and arguments with the ids that were given.
-fn put_together(chunks: &[Value]) -> Vec<(String, String, Value)> {
+fn put_together(chunks: &[Value]) -> Vec<Triple> {
     let mut calls = ToolCallAccumulator::new();
     for chunk in chunks {
         for (position, part) in chunk.as_array().unwrap().iter().enumerate() {
@@ -18,7 +18,10 @@ fn put_together(chunks: &[Value]) -> Vec<(String, String, Value)> {
     calls.into_iter().map(|call| (call.id, call.name, call.arguments)).collect()
 }
 
-fn call(id: &str, name: &str, arguments: Value) -> (String, String, Value) {
+/// Id, name and arguments.
+type Triple = (String, String, Value);
+
+fn call(id: &str, name: &str, arguments: Value) -> Triple {
     (id.to_owned(), name.to_owned(), arguments)
 }
 
@@ -26,7 +29,7 @@ fn call(id: &str, name: &str, arguments: Value) -> (String, String, Value) {
 fn the_ways_of_servers() {
     let x = || json!({"x": 1});
     let y = || json!({"y": 2});
-    let fixtures: Vec<(&str, Vec<Value>, Vec<(String, String, Value)>)> = vec![
+    let fixtures: Vec<(&str, Vec<Value>, Vec<Triple>)> = vec![
         (
             "OpenAI: by index, arguments in pieces",
             vec![
