@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The name of the tool that a model calls to give JSON where the wire enforces no schema.
 pub(crate) const JSON_TOOL: &str = "json_tool_call";
 
+/// The most bytes that all frames of one answer may have: decoders keep parts of it to its end.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
 /// Turns the frames of one answer into events.
 pub(crate) trait Decoder: Send + 'static {
     /// One piece of the wire.
@@ -68,6 +71,8 @@ pub(crate) struct Events {
     /// Something that a caller waits for has come.
     begun: bool,
     finished: bool,
+    /// The bytes of all frames so far.
+    bytes: usize,
     /// Frames that could not be read, and what was wrong with the first.
     unread: usize,
     fault: Option<String>,
@@ -96,6 +101,18 @@ impl Events {
 
     pub(crate) fn text(&mut self, text: impl Into<String>) {
         self.push(Event::Text(text.into()));
+    }
+
+    /// Counts the bytes of a frame.
+    ///
+    /// # Errors
+    /// If a server that does not stop would fill the memory.
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MAX_ANSWER_BYTES {
+            return Err(Fault::malformed("", format!("the answer has more than {MAX_ANSWER_BYTES} bytes")));
+        }
+        Ok(())
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
@@ -212,4 +229,16 @@ impl Emulation {
 /// An error for content that a wire cannot carry.
 pub(crate) fn cannot(provider: &str, what: &str) -> Error {
     ErrorKind::Unsupported(format!("{provider} takes no {what}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_end_is_given_up() {
+        let mut events = Events::default();
+        assert!((0..16).all(|_| events.count(MAX_ANSWER_BYTES / 16).is_ok()));
+        assert!(matches!(events.count(1), Err(Fault::Malformed(_, reason)) if reason.contains("bytes")));
+    }
 }

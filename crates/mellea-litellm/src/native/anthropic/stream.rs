@@ -220,6 +220,7 @@ impl Decoder for MessageDecoder {
     type Frame = SseEvent;
 
     fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
+        out.count(frame.data.len())?;
         let event: StreamEvent<'_> = match serde_json::from_str(&frame.data) {
             Ok(event) => event,
             Err(_) if frame.name == "error" => return Err(Fault::Refused(json!({ "error": { "message": frame.data } }))),

@@ -242,6 +242,7 @@ impl Decoder for ConverseDecoder {
     type Frame = Message;
 
     fn frame(&mut self, frame: Message, out: &mut Events) -> Result<(), Fault> {
+        out.count(frame.payload.len())?;
         if frame.kind == "exception" || frame.kind == "error" || frame.name.ends_with("Exception") {
             return Err(exception(&frame));
         }

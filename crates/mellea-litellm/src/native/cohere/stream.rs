@@ -164,6 +164,7 @@ impl Decoder for ChatDecoder {
     type Frame = SseEvent;
 
     fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
+        out.count(frame.data.len())?;
         if frame.data == "[DONE]" {
             return Ok(());
         }

@@ -172,6 +172,7 @@ impl Decoder for ContentDecoder {
     type Frame = SseEvent;
 
     fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
+        out.count(frame.data.len())?;
         match serde_json::from_str(&frame.data) {
             Ok(chunk) => self.chunk(chunk, out)?,
             Err(error) => out.skip(&error),
