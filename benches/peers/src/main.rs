@@ -71,7 +71,7 @@ impl Peers {
             backend,
             url: format!("{base}/chat/completions"),
             http: reqwest::Client::builder().tcp_nodelay(true).build()?,
-            genai: genai::Client::default(),
+            genai: genai::Client::new()?,
             spec: ModelSpec::Target(target),
             openai: async_openai::Client::with_config(OpenAIConfig::new().with_api_base(&base).with_api_key("k")),
         })
@@ -100,10 +100,10 @@ impl Peers {
                 }
                 length
             }
-            2 => self.session.chat("Say hello.").await?.len(),
+            2 => self.session.chat("Say hello.").await?.output().text.len(),
             3 => {
                 let request = genai::chat::ChatRequest::new(vec![genai::chat::ChatMessage::user("Say hello.")]);
-                self.genai.exec_chat(&self.spec, request, None).await?.first_text().unwrap_or_default().len()
+                self.genai.exec_chat(self.spec.clone(), request, None).await?.first_text().unwrap_or_default().len()
             }
             _ => {
                 let answer = self.openai.chat().create(self.request()?).await?;
@@ -133,10 +133,10 @@ impl Peers {
                     }
                 }
             }
-            2 => length = self.session.chat("Say hello.").stream().await?.finish().await?.len(),
+            2 => length = self.session.chat("Say hello.").stream().await?.finish().await?.output().text.len(),
             3 => {
                 let request = genai::chat::ChatRequest::new(vec![genai::chat::ChatMessage::user("Say hello.")]);
-                let mut events = self.genai.exec_chat_stream(&self.spec, request, None).await?.stream;
+                let mut events = self.genai.exec_chat_stream(self.spec.clone(), request, None).await?.stream;
                 while let Some(event) = events.next().await {
                     if let genai::chat::ChatStreamEvent::Chunk(chunk) = event? {
                         length += chunk.content.len();

@@ -105,7 +105,7 @@ fn output(choice: Choice, mut output: ModelOutput) -> ModelOutput {
     });
     output.text = choice.text.or(message).unwrap_or_default();
     output.finish = finish_reason(choice.finish_reason.as_deref(), false);
-    output.logprobs = choice.logprobs.map(crate::wire::Logprobs::tokens).unwrap_or_default();
+    output.logprobs = choice.logprobs.map(|logprobs| logprobs.tokens()).unwrap_or_default();
     output
 }
 

@@ -11,7 +11,7 @@ use super::{excerpt, overflow};
 use crate::retry::retry_after;
 
 /// Headers in which services give the id of a request.
-const REQUEST_IDS: [&str; 8] = [
+const REQUEST_IDS: [&str; 9] = [
     "x-request-id",
     "request-id",
     "x-amzn-requestid",
@@ -19,6 +19,7 @@ const REQUEST_IDS: [&str; 8] = [
     "x-ms-request-id",
     "x-global-transaction-id",
     "x-goog-request-id",
+    "x-litellm-call-id",
     "cf-ray",
 ];
 

@@ -70,7 +70,7 @@ pub(crate) struct Native<W> {
 }
 
 impl<W: Wire> Native<W> {
-    pub(crate) fn new(wire: W, client: Client, settings: Settings) -> Arc<dyn Backend> {
+    pub(crate) fn shared(wire: W, client: Client, settings: Settings) -> Arc<dyn Backend> {
         Arc::new(Self { wire, client, model: settings.model, options: settings.options })
     }
 

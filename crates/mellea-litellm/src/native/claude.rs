@@ -3,7 +3,7 @@
 use mellea_core::{RequestOptions, Thinking, Warning};
 use serde_json::{Value, json};
 
-use super::options::{other, unsupported};
+use super::options::{other, set, unsupported};
 use super::schema::Limits;
 
 /// The most tokens of an answer unless `ModelOption::MaxNewTokens` says otherwise; the interface
@@ -98,7 +98,7 @@ pub(crate) fn thinking(
         // Models from 4.7 on keep their thoughts to themselves unless asked.
         let mut field = json!({"type": "adaptive"});
         if !facts.sampling {
-            field["display"] = "summarized".into();
+            set(&mut field, "display", "summarized");
         }
         return ThinkingFields { field: Some(field), effort, budget: MAX_TOKENS };
     }

@@ -4,8 +4,8 @@
 //! from the environment only what its own documentation says.
 
 #![cfg_attr(
-    not(any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "cohere")),
-    allow(dead_code, unused_imports, reason = "without a family nothing is left to do")
+    not(all(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "cohere")),
+    allow(dead_code, unused_imports, reason = "no family uses all of what they share")
 )]
 
 #[cfg(feature = "anthropic")]
@@ -134,7 +134,7 @@ pub(crate) fn bedrock(settings: Settings) -> Result<Arc<dyn Backend>> {
     bedrock::backend(settings)
 }
 
-/// Gemini and Claude on Google's Vertex AI.
+/// Models on Google's Vertex AI: Gemini and Claude in their own forms, others in OpenAI's.
 ///
 /// A key is an access token; without one, Google's application default credentials are used. The
 /// project is that of the settings, of `VERTEXAI_PROJECT`, `GOOGLE_CLOUD_PROJECT` or

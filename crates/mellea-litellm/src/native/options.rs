@@ -146,3 +146,10 @@ pub(crate) fn structured(
 
 /// What the model is told about the tool that takes the answer.
 pub(crate) const JSON_TOOL_DESCRIPTION: &str = "Takes the final answer. Call it exactly once, with the answer as its arguments.";
+
+/// Sets a field of a JSON object.
+pub(crate) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Value::Object(fields) = object {
+        fields.insert(name.to_owned(), value.into());
+    }
+}

@@ -146,7 +146,7 @@ impl Walk<'_> {
     fn enforced(&self, key: &str, value: &Value) -> bool {
         // `minItems=1`: only this value.
         self.limits.keywords.iter().any(|known| match known.split_once('=') {
-            Some((name, only)) => name == key && value.to_string() == only,
+            Some((name, only)) => name == key && only.parse().is_ok_and(|only: u64| value.as_u64() == Some(only)),
             None => *known == key,
         })
     }
@@ -167,6 +167,7 @@ mod tests {
         all_of: true,
     };
 
+    #[expect(clippy::needless_pass_by_value, reason = "made for the call")]
     fn schema(properties: Value) -> Schema {
         Schema::from_value(json!({"type": "object", "properties": properties, "required": ["a"]})).unwrap()
     }

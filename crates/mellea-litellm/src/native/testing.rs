@@ -86,8 +86,7 @@ pub(super) fn body<W: Wire>(wire: &W, request: &ChatRequest) -> (Value, Vec<Stri
 
 /// Decodes a stream that comes in these pieces.
 pub(super) fn decode<W: Wire>(wire: &W, emulate: bool, pieces: &[&[u8]]) -> (Vec<Event>, Option<String>) {
-    let mut plan = Plan::default();
-    plan.emulate = emulate;
+    let plan = Plan { emulate, ..Plan::default() };
     let (mut framer, mut decoder, mut events) = (W::Framer::default(), wire.decoder(&plan), Events::default());
     let mut run = || -> Result<(), String> {
         let fault = |fault: Fault| format!("{fault:?}");
@@ -142,8 +141,7 @@ pub(super) fn recorded<W: Wire>(wire: &W, emulate: bool, bytes: &[u8]) -> (Vec<E
 
 /// Decodes a body that came whole.
 pub(super) fn whole<W: Wire>(wire: &W, emulate: bool, body: &[u8]) -> (Vec<Event>, Option<String>) {
-    let mut plan = Plan::default();
-    plan.emulate = emulate;
+    let plan = Plan { emulate, ..Plan::default() };
     let mut events = Events::default();
     let error = wire.decoder(&plan).whole(body, &mut events).err().map(|fault| format!("{fault:?}"));
     (events.into_iter().map(same_ids).collect(), error)

@@ -352,16 +352,18 @@ impl Provider {
     }
 }
 
+/// The features that rows need, and whether they are on.
+const FEATURES: [(&str, bool); 7] = [
+    ("anthropic", cfg!(feature = "anthropic")),
+    ("gemini", cfg!(feature = "gemini")),
+    ("vertex", cfg!(feature = "vertex")),
+    ("bedrock", cfg!(feature = "bedrock")),
+    ("cohere", cfg!(feature = "cohere")),
+    ("ollama", cfg!(feature = "ollama")),
+    ("watsonx", cfg!(feature = "watsonx")),
+];
+
 /// Whether a feature of this crate is on.
 fn feature_is_on(name: &str) -> bool {
-    match name {
-        "anthropic" => cfg!(feature = "anthropic"),
-        "gemini" => cfg!(feature = "gemini"),
-        "vertex" => cfg!(feature = "vertex"),
-        "bedrock" => cfg!(feature = "bedrock"),
-        "cohere" => cfg!(feature = "cohere"),
-        "ollama" => cfg!(feature = "ollama"),
-        "watsonx" => cfg!(feature = "watsonx"),
-        _ => false,
-    }
+    FEATURES.contains(&(name, true))
 }

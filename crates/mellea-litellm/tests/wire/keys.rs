@@ -75,6 +75,8 @@ async fn neither_errors_nor_debug_show_a_key() {
         Reply::json(401, &json!({ "error": { "message": format!("bad key {key}"), "code": "invalid_api_key" } }))
     });
     let builder = builder("groq/m", &[("GROQ_API_KEY", KEY)]).base_url(server.url()).header("x-more", KEY);
+    let other = builder.clone().option("api_key", KEY).token(KEY).base_url(format!("https://{KEY}:{KEY}@h/?key={KEY}"));
+    assert!(!format!("{other:?} {other:#?}").contains(KEY), "{other:?}");
     assert!(!format!("{builder:?} {builder:#?}").contains(KEY));
     let backend = builder.build().unwrap();
     assert!(!format!("{backend:?} {backend:#?}").contains(KEY), "{backend:?}");

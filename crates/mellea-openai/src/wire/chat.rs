@@ -161,13 +161,13 @@ impl ChatDecoder {
 
     fn choice(&mut self, choice: Choice, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let Choice { delta, message, text, finish_reason, logprobs, .. } = choice;
-        if let Some(message) = delta.or(message) {
+        if let Some(message) = delta.or(message.map(|message| *message)) {
             self.message(message, out)?;
         }
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.text(text, out);
         }
-        if let Some(tokens) = logprobs.map(super::Logprobs::tokens).filter(|tokens| !tokens.is_empty()) {
+        if let Some(tokens) = logprobs.map(|logprobs| logprobs.tokens()).filter(|tokens| !tokens.is_empty()) {
             out.push_back(Event::Logprobs(tokens));
         }
         if let Some(reason) = finish_reason.filter(|reason| !reason.is_empty()) {
@@ -201,7 +201,7 @@ impl ChatDecoder {
             self.calls.push(part, position)?;
         }
         if let Some(function) = function_call {
-            self.calls.push(ToolCallPart { function: Some(function), ..ToolCallPart::default() }, 0)?;
+            self.calls.push(ToolCallPart { function: Some(*function), ..ToolCallPart::default() }, 0)?;
         }
         Ok(())
     }

@@ -39,9 +39,9 @@ pub struct Completion {
     /// The answer's id.
     #[serde(deserialize_with = "maybe")]
     pub id: Option<String>,
-    /// `error` in vLLM's errors inside of a stream.
-    #[serde(deserialize_with = "maybe")]
-    pub object: Option<String>,
+    /// What it says that it is; vLLM's errors inside of a stream say so here.
+    #[serde(deserialize_with = "or_default")]
+    pub object: ObjectKind,
     /// The model that answers.
     #[serde(deserialize_with = "maybe")]
     pub model: Option<String>,
@@ -50,43 +50,43 @@ pub struct Completion {
     pub choices: Option<Vec<Choice>>,
     /// The tokens used.
     #[serde(deserialize_with = "maybe")]
-    pub usage: Option<UsageFigures>,
+    pub usage: Option<Box<UsageFigures>>,
     /// What went wrong, where an error comes with a status of success.
     #[serde(deserialize_with = "maybe")]
-    pub error: Option<Value>,
+    pub error: Option<Box<Value>>,
     /// The message of an error that is the whole object.
     #[serde(deserialize_with = "maybe")]
     pub message: Option<String>,
     /// The code of an error that is the whole object.
     #[serde(deserialize_with = "maybe")]
-    pub code: Option<Value>,
+    pub code: Option<Box<Value>>,
     /// Groq's own part of a chunk.
     #[serde(deserialize_with = "maybe")]
-    pub x_groq: Option<GroqPart>,
+    pub x_groq: Option<Box<GroqPart>>,
 }
 
 impl Completion {
     /// The error that this is or holds, as `{"error": …}`.
     #[must_use]
     pub fn take_error(&mut self) -> Option<Value> {
-        let wrapped = |error: Value| {
-            let real = match &error {
+        let wrapped = |error: Box<Value>| {
+            let real = match &*error {
                 Value::Null | Value::Bool(_) => false,
                 Value::String(text) => !text.is_empty(),
                 Value::Object(fields) => !fields.is_empty(),
                 Value::Number(_) | Value::Array(_) => true,
             };
-            real.then(|| Value::Object(Map::from_iter([("error".to_owned(), error)])))
+            real.then(|| Value::Object(Map::from_iter([("error".to_owned(), *error)])))
         };
         let of_choice = |choices: &mut Vec<Choice>| choices.first_mut()?.error.take();
-        let groq = |part: &mut GroqPart| part.error.take();
+        let groq = |part: &mut Box<GroqPart>| part.error.take();
         let found = self.error.take().and_then(wrapped);
         let found = found.or_else(|| wrapped(self.choices.as_mut().and_then(of_choice)?));
         let found = found.or_else(|| wrapped(self.x_groq.as_mut().and_then(groq)?));
         found.or_else(|| {
-            (self.object.as_deref() == Some("error")).then(|| {
+            (self.object == ObjectKind::Error).then(|| {
                 let message = self.message.take().unwrap_or_default();
-                let code = self.code.take().unwrap_or_default();
+                let code = self.code.take().map(|code| *code).unwrap_or_default();
                 serde_json::json!({ "error": { "message": message, "code": code } })
             })
         })
@@ -95,12 +95,29 @@ impl Completion {
     /// The figures of usage, wherever they stand.
     #[must_use]
     pub fn take_usage(&mut self) -> Option<Usage> {
-        let groq = |part: &mut GroqPart| part.usage.take();
+        let groq = |part: &mut Box<GroqPart>| part.usage.take();
         let of_choice = |choices: &mut Vec<Choice>| choices.first_mut()?.usage.take();
         let found = self.usage.take();
         let found = found.or_else(|| self.x_groq.as_mut().and_then(groq));
         let found = found.or_else(|| self.choices.as_mut().and_then(of_choice));
         found.map(|figures| figures.usage()).filter(|usage| *usage != Usage::default())
+    }
+}
+
+/// What an object says that it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ObjectKind {
+    /// An error.
+    Error,
+    /// A completion, a piece of one, or nothing.
+    #[default]
+    Other,
+}
+
+impl<'de> Accept<'de> for ObjectKind {
+    fn text(text: &str) -> Option<Self> {
+        Some(if text == "error" { Self::Error } else { Self::Other })
     }
 }
 
@@ -111,10 +128,10 @@ impl Completion {
 pub struct GroqPart {
     /// The tokens used.
     #[serde(deserialize_with = "maybe")]
-    pub usage: Option<UsageFigures>,
+    pub usage: Option<Box<UsageFigures>>,
     /// What went wrong.
     #[serde(deserialize_with = "maybe")]
-    pub error: Option<Value>,
+    pub error: Option<Box<Value>>,
 }
 
 /// One answer, or the next piece of it.
@@ -130,7 +147,7 @@ pub struct Choice {
     pub delta: Option<AnswerMessage>,
     /// The whole message.
     #[serde(deserialize_with = "maybe")]
-    pub message: Option<AnswerMessage>,
+    pub message: Option<Box<AnswerMessage>>,
     /// The text of a raw completion.
     #[serde(deserialize_with = "maybe")]
     pub text: Option<String>,
@@ -139,13 +156,13 @@ pub struct Choice {
     pub finish_reason: Option<String>,
     /// How likely the tokens were.
     #[serde(deserialize_with = "maybe")]
-    pub logprobs: Option<Logprobs>,
+    pub logprobs: Option<Box<Logprobs>>,
     /// The tokens used, where a server says it here.
     #[serde(deserialize_with = "maybe")]
-    pub usage: Option<UsageFigures>,
+    pub usage: Option<Box<UsageFigures>>,
     /// What went wrong, where a router says it here.
     #[serde(deserialize_with = "maybe")]
-    pub error: Option<Value>,
+    pub error: Option<Box<Value>>,
 }
 
 /// The model's message, or the next piece of it.
@@ -176,7 +193,7 @@ pub struct AnswerMessage {
     pub tool_calls: Vec<ToolCallPart>,
     /// The older form of a single call.
     #[serde(deserialize_with = "maybe")]
-    pub function_call: Option<FunctionPart>,
+    pub function_call: Option<Box<FunctionPart>>,
 }
 
 /// The content of an answer.

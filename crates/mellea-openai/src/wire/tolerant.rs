@@ -189,6 +189,41 @@ impl<'de> Accept<'de> for Value {
     }
 }
 
+/// What is seldom there is boxed, so that the rest is small to move.
+impl<'de, T: Accept<'de>> Accept<'de> for Box<T> {
+    fn text(text: &str) -> Option<Self> {
+        T::text(text).map(Self::new)
+    }
+
+    fn owned(text: String) -> Option<Self> {
+        T::owned(text).map(Self::new)
+    }
+
+    fn unsigned(number: u64) -> Option<Self> {
+        T::unsigned(number).map(Self::new)
+    }
+
+    fn float(number: f64) -> Option<Self> {
+        T::float(number).map(Self::new)
+    }
+
+    fn boolean(value: bool) -> Option<Self> {
+        T::boolean(value).map(Self::new)
+    }
+
+    fn null() -> Option<Self> {
+        T::null().map(Self::new)
+    }
+
+    fn list<A: SeqAccess<'de>>(list: A) -> Result<Option<Self>, A::Error> {
+        Ok(T::list(list)?.map(Self::new))
+    }
+
+    fn object<A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        Ok(T::object(object)?.map(Self::new))
+    }
+}
+
 impl<'de, T: Accept<'de>> Accept<'de> for Vec<T> {
     fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut all = Self::new();

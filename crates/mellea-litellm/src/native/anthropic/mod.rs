@@ -39,7 +39,7 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
     let builder = settings.client("https://api.anthropic.com/v1").default_path("v1");
     let client = builder.header("anthropic-version", version.as_str()).auth(KeyHeader::new("x-api-key", key)?).build()?;
     let wire = Messages { provider: settings.provider.clone(), model: settings.model.clone(), version, host: Host::Anthropic };
-    Ok(Native::new(wire, client, settings))
+    Ok(Native::shared(wire, client, settings))
 }
 
 /// Who serves the model.

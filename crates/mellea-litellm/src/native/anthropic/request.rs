@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::backend::Plan;
 use super::super::claude::{self, LIMITS, MAX_TOKENS, temperature, thinking};
 use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, overlay, put, unsupported};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, overlay, put, set, unsupported};
 use super::super::turns::{self, Turn};
 use super::{Host, Messages};
 
@@ -80,7 +80,7 @@ fn tools(request: &ChatRequest, form: &Structured, one_by_one: bool, plan: &mut 
         .map(|tool| {
             let mut out = json!({"name": tool.name, "input_schema": tool.parameters});
             if !tool.description.is_empty() {
-                out["description"] = tool.description.as_str().into();
+                set(&mut out, "description", tool.description.as_str());
             }
             out
         })
@@ -94,7 +94,11 @@ fn tools(request: &ChatRequest, form: &Structured, one_by_one: bool, plan: &mut 
         Some(ToolChoice::Tool(name)) => Some(json!({"type": "tool", "name": name})),
     };
     if let Structured::Tool(schema) = form {
-        choice = Some(if tools.is_empty() || request.options.tool_choice == Some(ToolChoice::None) {
+        // A model that thinks refuses to be forced.
+        let thinks = plan.body.get("thinking").is_some_and(|thinking| thinking["type"] != "disabled");
+        choice = Some(if thinks {
+            json!({"type": "auto"})
+        } else if tools.is_empty() || request.options.tool_choice == Some(ToolChoice::None) {
             json!({"type": "tool", "name": JSON_TOOL})
         } else {
             choice.filter(|choice| choice["type"] == "tool").unwrap_or_else(|| json!({"type": "any"}))
@@ -110,7 +114,7 @@ fn tools(request: &ChatRequest, form: &Structured, one_by_one: bool, plan: &mut 
     if one_by_one && !tools.is_empty() {
         let choice = choice.get_or_insert_with(|| json!({"type": "auto"}));
         if choice["type"] != "none" {
-            choice["disable_parallel_tool_use"] = true.into();
+            set(choice, "disable_parallel_tool_use", true);
         }
     }
     put(&mut plan.body, "tool_choice", choice);
@@ -139,11 +143,11 @@ pub(super) fn fill(wire: &Messages, request: &ChatRequest, plan: &mut Plan) -> R
         plan.body.entry("system").or_insert_with(|| join_plain(system));
     }
     for message in &mut messages {
-        let content = message["content"].take();
-        message["content"] = match content {
-            Value::Array(blocks) => join_single(blocks),
-            other => other,
-        };
+        if let Some(content) = message.get_mut("content")
+            && let Value::Array(blocks) = content
+        {
+            *content = join_single(std::mem::take(blocks));
+        }
     }
     plan.body.insert("messages".to_owned(), messages.into());
     Ok(())
@@ -165,10 +169,10 @@ fn turn_content(turn: &Turn<'_>, wire: &Messages) -> Result<Vec<Value>> {
                 let marks = content.iter_mut().filter_map(|block| block.as_object_mut()?.shift_remove("cache_control"));
                 let mark = marks.last();
                 if !content.is_empty() {
-                    result["content"] = join_single(content);
+                    set(&mut result, "content", join_single(content));
                 }
                 if let Some(mark) = mark {
-                    result["cache_control"] = mark;
+                    set(&mut result, "cache_control", mark);
                 }
                 out.push(result);
             }
@@ -208,7 +212,7 @@ fn block(content: &Content, wire: &Messages) -> Result<Value> {
         Content::Text(text) => {
             let mut block = json!({"type": "text", "text": text.text});
             if text.cache {
-                block["cache_control"] = json!({"type": "ephemeral"});
+                set(&mut block, "cache_control", json!({"type": "ephemeral"}));
             }
             Ok(block)
         }
@@ -229,7 +233,7 @@ fn image(image: &Image, wire: &Messages) -> Result<Value> {
 
 /// Takes marks for the cache away where there are too many: the last ones save most.
 fn limit_marks(system: &mut [Value], messages: &mut [Value]) {
-    let contents = messages.iter_mut().filter_map(|message| message["content"].as_array_mut()).flatten();
+    let contents = messages.iter_mut().filter_map(|message| message.get_mut("content")?.as_array_mut()).flatten();
     let mut left = MAX_MARKS;
     for block in system.iter_mut().chain(contents).collect::<Vec<_>>().into_iter().rev() {
         let Some(block) = block.as_object_mut().filter(|block| block.contains_key("cache_control")) else { continue };

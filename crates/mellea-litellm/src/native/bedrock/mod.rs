@@ -58,7 +58,7 @@ fn backend_in(mut settings: Settings, env: &dyn Fn(&str) -> Option<String>) -> R
         }
     };
     let wire = Converse { provider: settings.provider.clone(), model: settings.model.clone() };
-    Ok(Native::new(wire, builder.build()?, settings))
+    Ok(Native::shared(wire, builder.build()?, settings))
 }
 
 /// The Converse wire.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::backend::Plan;
 use super::super::claude::{self, LIMITS, MAX_TOKENS};
 use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, unsupported};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, set, unsupported};
 use super::super::turns::{self, Turn};
 use super::Converse;
 
@@ -90,7 +90,7 @@ pub(super) fn plan(wire: &Converse, request: &ChatRequest, mut extra: Map<String
 fn text_format(schema: &Value, typed: &Schema) -> Value {
     let mut definition = json!({"schema": schema.to_string(), "name": typed.name()});
     if let Some(description) = schema.get("description") {
-        definition["description"] = description.clone();
+        set(&mut definition, "description", description.clone());
     }
     json!({"type": "json_schema", "structure": {"jsonSchema": definition}})
 }
@@ -171,7 +171,11 @@ fn tools(wire: &Converse, request: &ChatRequest, form: &Structured, plan: &mut P
     }
     if let Structured::Tool(schema) = form {
         let chosen = choice.as_ref().is_some_and(|choice| choice.get("tool").is_some());
-        if !chosen {
+        // A Claude that thinks refuses to be forced.
+        let thinking = plan.body.get("additionalModelRequestFields").and_then(|fields| fields.get("thinking"));
+        if thinking.is_some_and(|thinking| thinking["type"] != "disabled") {
+            choice = Some(json!({"auto": {}}));
+        } else if !chosen {
             choice = Some(if request.tools.is_empty() || forbidden {
                 json!({"tool": {"name": JSON_TOOL}})
             } else {

@@ -4,7 +4,7 @@ use mellea_core::{Event, FinishReason, ToolCall};
 use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault};
-use super::super::options::other;
+use super::super::options::{other, set};
 use super::super::turns;
 use super::frames::Message;
 use super::wire::{Answer, Delta, StreamEvent, Tokens, finish};
@@ -200,7 +200,7 @@ impl Block {
             Kind::Reasoning => {
                 let mut text = json!({ "text": self.text });
                 if !self.signature.is_empty() {
-                    text["signature"] = self.signature.into();
+                    set(&mut text, "signature", self.signature);
                 }
                 json!({"reasoningContent": {"reasoningText": text}})
             }
@@ -233,7 +233,7 @@ fn exception(message: &Message) -> Fault {
     // The names of these two do not tell their status.
     let status = payload.get("originalStatusCode").and_then(Value::as_u64);
     if let Some(status) = status.or_else(|| message.name.contains("odelStreamError").then_some(424)) {
-        error["code"] = status.into();
+        set(&mut error, "code", status);
     }
     Fault::Refused(json!({ "error": error }))
 }

@@ -26,7 +26,7 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
     let version = settings.api_version.as_deref().unwrap_or("v2").to_owned();
     let client = settings.client("https://api.cohere.com").default_path(version).key(key).build()?;
     let wire = Chat { provider: settings.provider.clone(), model: settings.model.clone() };
-    Ok(Native::new(wire, client, settings))
+    Ok(Native::shared(wire, client, settings))
 }
 
 /// The chat wire.

@@ -143,7 +143,7 @@ impl ChatDecoder {
         out.push(Event::Finish(reason));
     }
 
-    fn ended(&mut self, delta: Delta<'_>, out: &mut Events) -> Result<(), Fault> {
+    fn ended(&mut self, delta: &Delta<'_>, out: &mut Events) -> Result<(), Fault> {
         self.usage(delta.usage, out);
         let reason = delta.finish_reason.as_deref();
         if reason == Some("ERROR") || delta.error.is_some() {
@@ -184,7 +184,7 @@ impl Decoder for ChatDecoder {
                     out.push(Event::ResponseId(id.into_owned()));
                 }
             }
-            "message-end" => self.ended(event.delta.unwrap_or_default(), out)?,
+            "message-end" => self.ended(&event.delta.unwrap_or_default(), out)?,
             "tool-call-end" => self.close(Some(event.index), out),
             "content-start" | "content-delta" | "tool-plan-delta" | "tool-call-start" | "tool-call-delta" => {
                 let message = event.delta.and_then(|delta| delta.message).unwrap_or_default();

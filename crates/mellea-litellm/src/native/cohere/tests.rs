@@ -80,7 +80,7 @@ fn structured_output_by_each_means() {
 #[test]
 fn reasoning_comes_back_where_it_came_from() {
     let mut request = conversation();
-    request.messages[2].replay = Some(json!({"cohere": {"thinking": "Hm."}}));
+    request.messages[2].replay = Some(json!({"cohere": {"thinking": "Hm."}}).into());
     let (sent, _) = body(&wire(), &request);
     assert_eq!(sent["messages"][2]["content"], json!([{"type": "thinking", "thinking": "Hm."}]));
     assert!(sent["messages"][2].get("tool_plan").is_none());

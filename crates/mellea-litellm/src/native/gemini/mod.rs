@@ -34,7 +34,7 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
     let name = settings.model.strip_prefix("models/").unwrap_or(&settings.model);
     let path = if name.contains('/') { name.to_owned() } else { format!("models/{name}") };
     let wire = Contents { provider: settings.provider.clone(), model: settings.model.clone(), path };
-    Ok(Native::new(wire, client, settings))
+    Ok(Native::shared(wire, client, settings))
 }
 
 /// The wire of `generateContent`.

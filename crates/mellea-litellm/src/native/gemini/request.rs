@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
 use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, unsupported};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, set, unsupported};
 use super::super::schema::Limits;
 use super::super::turns::{self, Turn};
 use super::{Contents, version};
@@ -267,7 +267,7 @@ fn model_parts(message: &Message, wire: &Contents, out: &mut Vec<Value>) -> Resu
     for (n, call) in message.tool_calls.iter().enumerate() {
         let mut part = json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}});
         if n == 0 && version(&wire.model) >= (3, 0) {
-            part["thoughtSignature"] = NO_SIGNATURE.into();
+            set(&mut part, "thoughtSignature", NO_SIGNATURE);
         }
         out.push(part);
     }

@@ -117,7 +117,7 @@ fn signatures_come_back_as_they_were() {
     let (events, _) = decode(&new(), false, &[&corpus("gemini/tools.sse")]);
     let replay = events.iter().find_map(|event| if let Event::Replay(value) = event { Some(value.clone()) } else { None });
     let mut request = conversation();
-    request.messages[2].replay = replay;
+    request.messages[2].replay = replay.map(Into::into);
     let (sent, _) = body(&new(), &request);
     assert_json_snapshot!("replay", json!([sent["contents"][1], sent["contents"][2]]));
     // A call that the model did not make has no signature; Gemini 3 wants one all the same.

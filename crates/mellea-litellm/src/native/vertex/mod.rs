@@ -1,4 +1,5 @@
-//! Models on Google's Vertex AI: Gemini and Claude, each in its own form, with Google's tokens.
+//! Models on Google's Vertex AI, with Google's tokens: Gemini and Claude each in their own form, all
+//! others in OpenAI's.
 //!
 //! Facts: the clients of `google-genai` 3.4.0 and `anthropic` 2.12.0 (PyPI), and Google's documentation.
 
@@ -9,7 +10,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use mellea_core::{Backend, Error, Result};
+use mellea_core::{Backend, Result};
+use mellea_openai::{Dialect, OpenAi, ThinkingField, TokenField};
 
 use super::Settings;
 use super::anthropic::{Host, Messages, VERTEX_VERSION};
@@ -46,34 +48,79 @@ fn backend_in(
     let (publisher, name) = match model.split_once('/') {
         Some((publisher, name)) => (publisher, name),
         None if model.contains("claude") => ("anthropic", model.as_str()),
+        // An endpoint of one's own.
+        None if model.bytes().all(|b| b.is_ascii_digit()) => ("", model.as_str()),
         None => ("google", model.as_str()),
     };
     let version = match publisher {
         // Tools with JSON schemas are not in `v1` everywhere.
         "google" => "v1beta1",
         "anthropic" => "v1",
-        _ => return Err(other_publisher(&settings)),
+        _ => return compatible(settings, &place, env, source),
     };
     let path = format!("projects/{}/locations/{}/publishers/{publisher}/models/{name}", place.project, place.location);
     let mut builder = settings.client(&place.address()).default_path(version).auth(TokenAuth(source));
-    if let Some(project) = env("GOOGLE_CLOUD_QUOTA_PROJECT").filter(|project| !project.trim().is_empty()) {
-        builder = builder.header("x-goog-user-project", project.trim());
+    if let Some(project) = quota_project(env) {
+        builder = builder.header("x-goog-user-project", project);
     }
     let client = builder.build()?;
     let provider = settings.provider.clone();
     if publisher == "anthropic" {
         let version = settings.api_version.clone().unwrap_or_else(|| VERTEX_VERSION.to_owned());
-        Ok(Native::new(Messages { provider, model: name.to_owned(), version, host: Host::Vertex(path) }, client, settings))
+        Ok(Native::shared(Messages { provider, model: name.to_owned(), version, host: Host::Vertex(path) }, client, settings))
     } else {
-        Ok(Native::new(Contents { provider, model: name.to_owned(), path }, client, settings))
+        Ok(Native::shared(Contents { provider, model: name.to_owned(), path }, client, settings))
     }
 }
 
-fn other_publisher(settings: &Settings) -> Error {
-    let message = format!("Vertex AI's model `{}` is neither Gemini nor Claude", settings.model);
-    settings.config(message).with_hint(
-        "its OpenAI-compatible address is …/projects/<project>/locations/<location>/endpoints/openapi; use it with an access token",
-    )
+/// The project that pays, if that is another one.
+fn quota_project(env: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    env("GOOGLE_CLOUD_QUOTA_PROJECT").map(|project| project.trim().to_owned()).filter(|project| !project.is_empty())
+}
+
+/// OpenAI's wire as Vertex AI speaks it. Nothing of it is read from variables but what is here.
+const COMPATIBLE: Dialect = Dialect::GENERIC
+    .name("vertex_ai")
+    .base_variables(&[])
+    .key_variables(&[])
+    .needs_key(false)
+    .completions_path("")
+    .token_field(TokenField::MaxTokens)
+    .thinking(ThinkingField::ReasoningEffort);
+
+/// A backend for a model of another publisher, or for an endpoint of one's own, which is a number.
+fn compatible(
+    settings: Settings,
+    place: &Place,
+    env: &dyn Fn(&str) -> Option<String>,
+    source: Arc<dyn TokenSource>,
+) -> Result<Arc<dyn Backend>> {
+    let endpoint = if settings.model.contains('/') { "openapi" } else { settings.model.as_str() };
+    let base = mellea_http::BaseUrl::parse(settings.base_url.as_deref().unwrap_or(&place.address()))?;
+    let base = base.or_path(settings.api_version.as_deref().unwrap_or("v1"));
+    let path = format!("projects/{}/locations/{}/endpoints/{endpoint}", place.project, place.location);
+    let mut builder = OpenAi::builder()
+        .dialect(COMPATIBLE)
+        .model(settings.model.as_str())
+        .base_url(base.join(&path, &[]).as_str())
+        .auth(TokenAuth(source))
+        .timeouts(settings.timeouts)
+        .retry(settings.retry)
+        .options(&settings.options);
+    let quota = quota_project(env).map(|project| ("x-goog-user-project".to_owned(), project));
+    for (name, value) in quota.into_iter().chain(settings.headers) {
+        builder = builder.header(name, value);
+    }
+    if let Some(limiter) = settings.limiter {
+        builder = builder.limiter(limiter);
+    }
+    if let Some(http) = settings.http {
+        builder = builder.http(http);
+    }
+    if settings.insecure {
+        builder = builder.insecure();
+    }
+    Ok(Arc::new(builder.build()?))
 }
 
 /// A project, and where its models are.

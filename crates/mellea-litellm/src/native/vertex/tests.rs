@@ -49,7 +49,7 @@ fn service(request: &Recorded) -> Reply {
     let sent = request.json();
     assert_eq!((&sent["anthropic_version"], sent.get("model")), (&json!("vertex-2023-10-16"), None));
     assert_eq!(request.path.ends_with(":streamRawPredict"), sent["stream"] == true);
-    anthropic::tests::service(request)
+    anthropic::tests::service::service(request)
 }
 
 async fn simulated(model: &str) -> Fixture {
@@ -109,8 +109,23 @@ fn what_is_missing_is_named() {
     let none = |_: &str| None;
     let error = backend_in(Settings::new("vertex_ai", "gemini-2.5-pro"), &none, Arc::new(Stub::default())).unwrap_err();
     assert!(error.hint().unwrap().contains("VERTEXAI_PROJECT"), "{error:?}");
-    let error = build(Settings::new("vertex_ai", "meta/llama-3.3-70b-instruct-maas")).unwrap_err();
-    assert!(error.hint().unwrap().contains("endpoints/openapi"), "{error:?}");
+}
+
+#[tokio::test]
+async fn other_publishers_speak_openais_wire() {
+    let server = Server::start().await.unwrap();
+    server.handle(|_| Reply::json(200, &json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]})));
+    for model in ["meta/llama-3.3-70b-instruct-maas", "1234567890"] {
+        let backend = build(settings("vertex_ai", model, &server.url())).unwrap();
+        assert_eq!((backend.provider(), backend.model()), ("vertex_ai", model));
+        assert_eq!(text(&events(&*backend, with_options("hi", |o| o.max_new_tokens = Some(9))).await.unwrap()), "a");
+    }
+    let requests = server.requests();
+    let start = "/v1/projects/my-project/locations/europe-west4/endpoints";
+    assert_eq!(requests[0].path, format!("{start}/openapi/chat/completions"));
+    assert_eq!(requests[1].path, format!("{start}/1234567890/chat/completions"));
+    assert_eq!(requests[0].json()["model"], "meta/llama-3.3-70b-instruct-maas");
+    assert_eq!(requests[0].header("authorization"), Some(format!("Bearer {CANARY}-0").as_str()));
 }
 
 #[tokio::test]
