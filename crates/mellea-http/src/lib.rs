@@ -5,6 +5,8 @@ mod base;
 mod client;
 pub mod error;
 pub mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod request;
 mod response;
 mod retry;

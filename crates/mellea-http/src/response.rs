@@ -169,7 +169,7 @@ impl Response {
     }
 }
 
-fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
     // Following the path costs, and is for errors only.
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);

@@ -22,6 +22,8 @@ mod template;
 
 pub use backend::LiteLlm;
 pub use builder::LiteLlmBuilder;
+#[cfg(all(fuzzing, any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "cohere")))]
+pub use native::fuzzing;
 pub use registry::{
     Content, Counts, DeclaredIn, Form, Key, Kind, OAuth, Provider, Reasoning, Registry, ResponseFormat, TokenField, Var,
     Verified, counts, supported_providers,

@@ -4,6 +4,8 @@ mod backend;
 mod builder;
 mod error;
 mod estimate;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod manage;
 mod options;

@@ -102,11 +102,11 @@ impl Decoder {
                 return;
             }
             let arguments = if call.function.arguments.is_null() { json!({}) } else { call.function.arguments };
-            let call = if call.id.is_empty() || self.called.contains(&call.id) {
-                ToolCall::new(call.function.name, arguments)
-            } else {
-                ToolCall::with_id(call.id, call.function.name, arguments)
-            };
+            let mut call = ToolCall::with_id(call.id, call.function.name, arguments);
+            // An id that is made up may be one that the server used.
+            while call.id.is_empty() || self.called.contains(&call.id) {
+                call.id = ToolCall::new("", Value::Null).id;
+            }
             self.called.push(call.id.clone());
             self.anything = true;
             self.ready.push_back(Event::ToolCall(call));
@@ -301,5 +301,26 @@ impl Live {
             Some(error) => Err(error.with_partial(Arc::new(output))),
             None => Ok(output),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_made_up_is_none_that_the_server_used() {
+        let next: u64 = ToolCall::new("", json!({})).id.strip_prefix("call_").unwrap().parse().unwrap();
+        let mut calls: Vec<Value> =
+            (1..=200).map(|n| json!({"id": format!("call_{}", next + n), "function": {"name": "f"}})).collect();
+        calls.push(json!({"function": {"name": "f"}}));
+        let line = json!({"message": {"tool_calls": calls}}).to_string();
+        let mut decoder = Decoder::default();
+        decoder.push(serde_json::from_str(&line).unwrap());
+        let ids = std::iter::from_fn(|| decoder.next()).map(|event| match event {
+            Event::ToolCall(call) => call.id,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 201);
     }
 }

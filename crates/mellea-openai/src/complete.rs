@@ -78,7 +78,7 @@ fn malformed(reason: &str) -> Error {
 }
 
 /// Brings answers to their prompts: by index, and by position only if there is one for each and none has an index.
-fn pair(choices: Vec<Choice>, prompts: usize, common: &ModelOutput) -> Vec<Result<ModelOutput>> {
+pub(crate) fn pair(choices: Vec<Choice>, prompts: usize, common: &ModelOutput) -> Vec<Result<ModelOutput>> {
     let numbered = choices.iter().any(|choice| choice.index.is_some());
     let mut slots: Vec<Result<ModelOutput>> = Vec::with_capacity(prompts);
     slots.resize_with(prompts, || Err(malformed("there is no answer to this prompt")));

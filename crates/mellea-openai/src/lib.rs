@@ -7,6 +7,8 @@ pub mod bench;
 mod builder;
 mod complete;
 mod dialect;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod learned;
 mod models;
 mod request;

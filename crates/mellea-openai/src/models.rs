@@ -22,7 +22,7 @@ impl OpenAi {
 }
 
 /// The names in a list of models: OpenAI's form, or the list alone, or under `models`.
-fn names(body: &Value) -> Option<Vec<String>> {
+pub(crate) fn names(body: &Value) -> Option<Vec<String>> {
     let list = body.get("data").or_else(|| body.get("models")).unwrap_or(body).as_array()?;
     let name = |entry: &Value| {
         let named = ["id", "name", "model"].iter().find_map(|key| entry.get(*key)?.as_str());

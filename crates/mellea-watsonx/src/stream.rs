@@ -217,12 +217,11 @@ impl Decoder {
                 events.push_back(Event::Warning(Warning::Other { message }));
                 continue;
             }
-            let known = call.id.is_empty() || ids.contains(&call.id);
-            let made = if known {
-                ToolCall::new(call.name, call.arguments)
-            } else {
-                ToolCall::with_id(call.id, call.name, call.arguments)
-            };
+            let mut made = ToolCall::with_id(call.id, call.name, call.arguments);
+            // An id that is made up may be one that the service used.
+            while made.id.is_empty() || ids.contains(&made.id) {
+                made.id = ToolCall::new("", Value::Null).id;
+            }
             ids.push(made.id.clone());
             events.push_back(Event::ToolCall(made));
         }

@@ -70,8 +70,8 @@ impl Place {
     /// The response is not what it should be; `path` is where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
-        let reason = self.0.redactor.text(&reason.into()).into_owned();
-        self.error(ErrorKind::MalformedResponse { path: path.into(), reason })
+        let clean = |text: String| self.0.redactor.text(&text).into_owned();
+        self.error(ErrorKind::MalformedResponse { path: clean(path.into()), reason: clean(reason.into()) })
     }
 
     /// The response ended before it was complete.

@@ -67,6 +67,9 @@ const STATUS_OF: [(&str, u16); 24] = [
     ("validation", 400),
 ];
 
+/// The most characters of a message.
+const MAX_CHARS: usize = 500;
+
 /// Reads a refusal: JSON in the forms that services use, HTML, or plain text.
 pub(super) fn read(status: Option<u16>, headers: &HeaderMap, body: &[u8], redactor: &Redactor) -> ProviderError {
     let mut said = match serde_json::from_slice::<Value>(body) {
@@ -76,13 +79,13 @@ pub(super) fn read(status: Option<u16>, headers: &HeaderMap, body: &[u8], redact
     if said.message.is_empty() {
         said.message = status.and_then(reason_phrase).unwrap_or("the service gave no reason").to_owned();
     }
-    said.message = redactor.text(&shortened(&said.message)).into_owned();
+    said.message = clean(&said.message, redactor);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     said.code = said.code.or_else(|| header("x-amzn-errortype").and_then(|kind| kind.split(':').next()).map(str::to_owned));
-    said.code = said.code.map(|code| redactor.text(&shortened(&code)).into_owned());
+    said.code = said.code.map(|code| clean(&code, redactor));
     said.status = status.or(said.status).or_else(|| meant_status(said.code.as_deref()));
     let id = REQUEST_IDS.into_iter().find_map(header).map(str::to_owned).or(said.request_id);
-    said.request_id = id.map(|id| redactor.text(&shortened(&id)).into_owned());
+    said.request_id = id.map(|id| clean(&id, redactor));
     said.retry_after = retry_after(headers, std::time::SystemTime::now()).or(said.retry_after);
     said.body = (!body.is_empty()).then(|| excerpt(body, redactor));
     said
@@ -144,10 +147,15 @@ fn of_text(body: &[u8]) -> String {
     title.map_or_else(|| "an HTML page".to_owned(), |title| format!("an HTML page: {title}"))
 }
 
-/// The first 500 characters on one line; the body has the rest.
-fn shortened(text: &str) -> String {
+/// The first 500 characters on one line, without secrets; the body has the rest.
+fn clean(text: &str, redactor: &Redactor) -> String {
+    // Secrets first: a secret that the limit cuts in two would not be found.
+    shortened(&redactor.text(&shortened(text, 8 * MAX_CHARS)), MAX_CHARS)
+}
+
+fn shortened(text: &str, limit: usize) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(500) {
+    match line.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }

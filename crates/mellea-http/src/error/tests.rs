@@ -214,6 +214,25 @@ fn an_error_keeps_what_helps_and_no_secret() {
 }
 
 #[test]
+fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
+    let long = format!("{}canary", "x".repeat(497));
+    for body in [json!({ "message": long }), json!({"message": "m", "code": long}), json!({"message": "m", "trace": long})] {
+        let error = refusal(400, &body.to_string());
+        let said = error.response().unwrap();
+        let texts = [Some(&said.message), said.code.as_ref(), said.request_id.as_ref()];
+        assert!(texts.into_iter().flatten().all(|text| !text.contains("can")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_path_shows_no_secret() {
+    let body = br#"{"canary": [1, }"#;
+    let error = serde_path_to_error::deserialize::<_, Value>(&mut serde_json::Deserializer::from_slice(body)).unwrap_err();
+    assert!(error.path().to_string().contains("canary"), "{error}");
+    assert!(!format!("{:?}", place().json(&error, body, false)).contains("canary"));
+}
+
+#[test]
 fn json_that_does_not_fit_is_told_with_its_path() {
     #[derive(Debug, serde::Deserialize)]
     struct Body {

@@ -18,6 +18,8 @@ mod claude;
 #[cfg(feature = "cohere")]
 mod cohere;
 mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(feature = "gemini")]
 mod gemini;
 mod options;

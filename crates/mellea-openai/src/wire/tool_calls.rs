@@ -160,8 +160,11 @@ impl ToolCallAccumulator {
             if name.is_empty() && arguments.is_empty() {
                 continue;
             }
-            let taken = id.is_empty() || done.iter().any(|other| other.id == id);
-            let call = if taken { ToolCall::new(name, arguments) } else { ToolCall::with_id(id, name, arguments) };
+            let mut call = ToolCall::with_id(id, name, arguments);
+            // An id that is made up may be one that the server used.
+            while call.id.is_empty() || done.iter().any(|other| other.id == call.id) {
+                call.id = ToolCall::new("", Value::Null).id;
+            }
             if let Some(extra) = extra {
                 all_extra.insert(call.id.clone(), extra);
             }

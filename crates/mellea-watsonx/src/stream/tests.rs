@@ -70,6 +70,17 @@ fn calls_of_a_whole_answer_are_separate_and_have_ids_of_their_own() {
 }
 
 #[test]
+fn an_id_that_is_made_up_is_none_that_the_service_used() {
+    let next: u64 = ToolCall::new("", json!({})).id.strip_prefix("call_").unwrap().parse().unwrap();
+    let mut made: Vec<Value> =
+        (1..=200).map(|n| json!({"id": format!("call_{}", next + n), "function": {"name": "f"}})).collect();
+    made.push(json!({"function": {"name": "f"}}));
+    let (events, _) = whole(&json!({"choices": [{"message": {"tool_calls": made}}]}).to_string());
+    let ids: std::collections::HashSet<&str> = calls(&events).into_iter().map(|call| call.0).collect();
+    assert_eq!(ids.len(), 201);
+}
+
+#[test]
 fn every_reason_to_finish_has_its_meaning() {
     for (reason, finish) in [
         ("stop", FinishReason::Stop),

@@ -71,6 +71,11 @@ impl Messages {
     }
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzzed() -> impl Wire {
+    Messages { provider: String::new(), model: String::new(), version: String::new(), host: Host::Anthropic }
+}
+
 impl Wire for Messages {
     type Framer = SseFramer;
     type Decoder = MessageDecoder;

@@ -97,6 +97,11 @@ impl Converse {
     }
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzzed() -> impl Wire {
+    Converse { provider: String::new(), model: String::new() }
+}
+
 impl Wire for Converse {
     type Framer = EventFramer;
     type Decoder = ConverseDecoder;

@@ -36,6 +36,11 @@ struct Chat {
     model: String,
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzzed() -> impl Wire {
+    Chat { provider: String::new(), model: String::new() }
+}
+
 impl Wire for Chat {
     type Framer = SseFramer;
     type Decoder = ChatDecoder;

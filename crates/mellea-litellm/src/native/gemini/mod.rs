@@ -46,6 +46,11 @@ pub(super) struct Contents {
     pub(super) path: String,
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzzed() -> impl Wire {
+    Contents { provider: String::new(), model: String::new(), path: String::new() }
+}
+
 impl Wire for Contents {
     type Framer = SseFramer;
     type Decoder = ContentDecoder;

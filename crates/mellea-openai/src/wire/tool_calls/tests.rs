@@ -171,6 +171,15 @@ fn ids_are_made_up_where_they_are_missing_or_used_twice() {
 }
 
 #[test]
+fn an_id_that_is_made_up_is_none_that_the_server_used() {
+    let next: u64 = ToolCall::new("", json!({})).id.strip_prefix("call_").unwrap().parse().unwrap();
+    let mut pieces: Vec<Value> = (1..=200).map(|n| json!({"id": format!("call_{}", next + n), "name": "f"})).collect();
+    pieces.push(json!({"name": "f"}));
+    let ids: std::collections::HashSet<String> = put_together(&[pieces.into()]).into_iter().map(|call| call.0).collect();
+    assert_eq!(ids.len(), 201);
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut calls = ToolCallAccumulator::new();
     let begin = |index: u64| ToolCallPart { index: Some(index), name: Some("f".to_owned()), ..ToolCallPart::default() };
