@@ -33,6 +33,11 @@ pub(crate) trait Decode: Send + 'static {
     /// Whether the end was announced.
     fn is_done(&self) -> bool;
 
+    /// Whether the model said why it stopped.
+    fn has_finished(&self) -> bool {
+        self.is_complete()
+    }
+
     /// Whether a piece of the answer itself has come.
     fn has_begun(&self) -> bool;
 }
@@ -61,6 +66,10 @@ impl Decode for ChatDecoder {
 
     fn is_done(&self) -> bool {
         Self::is_done(self)
+    }
+
+    fn has_finished(&self) -> bool {
+        Self::has_finished(self)
     }
 
     fn has_begun(&self) -> bool {
@@ -178,7 +187,12 @@ impl<D: Decode> Reading<D> {
         };
         match frames.next().await {
             Some(Ok(event)) => match self.decoder.push(&event, &mut self.out) {
-                Ok(()) if self.decoder.is_done() => self.end(),
+                Ok(()) if self.decoder.is_done() && self.decoder.has_finished() => self.end(),
+                // Announced, but nobody said that the model had stopped: then the body at least must not be cut.
+                Ok(()) if self.decoder.is_done() => match tokio::time::timeout(LAST_BYTES, frames.next()).await {
+                    Ok(Some(Err(error))) => Err(error),
+                    _ => self.end(),
+                },
                 Ok(()) => Ok(()),
                 Err(Fault::Unreadable { cut: true, .. }) if frames.ended() => Err(frames.place().interrupted()),
                 Err(fault @ Fault::Unreadable { .. }) if self.unreadable < MAX_UNREADABLE => {

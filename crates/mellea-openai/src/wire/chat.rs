@@ -64,6 +64,8 @@ pub struct ChatDecoder {
     finish: Option<String>,
     done: bool,
     begun: bool,
+    /// Calls came in today's field, so those in the old one are the same again.
+    called: bool,
 }
 
 impl ChatDecoder {
@@ -81,6 +83,7 @@ impl ChatDecoder {
             finish: None,
             done: false,
             begun: false,
+            called: false,
         }
     }
 
@@ -125,6 +128,12 @@ impl ChatDecoder {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether the model said why it stopped.
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        self.finish.is_some()
     }
 
     /// Whether a piece of the answer itself has come.
@@ -197,10 +206,11 @@ impl ChatDecoder {
             self.refusal(text, out);
         }
         self.begun |= !tool_calls.is_empty() || function_call.is_some();
+        self.called |= !tool_calls.is_empty();
         for (position, part) in tool_calls.into_iter().enumerate() {
             self.calls.push(part, position)?;
         }
-        if let Some(function) = function_call {
+        if let Some(function) = function_call.filter(|_| !self.called) {
             self.calls.push(ToolCallPart { function: Some(*function), ..ToolCallPart::default() }, 0)?;
         }
         Ok(())
