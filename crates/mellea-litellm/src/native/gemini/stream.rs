@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault};
 use super::super::options::{other, put};
-use super::wire::{Candidate, Chunk, Part, finish};
+use super::wire::{Candidate, Chunk, Part, Tokens, finish};
 
 /// The most parts of an answer that are kept for the next turn.
 const MAX_PARTS: usize = 4096;
@@ -19,6 +19,7 @@ pub(in super::super) struct ContentDecoder {
     emulation: Emulation,
     begun: bool,
     finish: Option<FinishReason>,
+    tokens: Option<Tokens>,
     called: bool,
     /// The turn as it must come back; kept only while it holds what must.
     parts: Vec<Value>,
@@ -27,7 +28,15 @@ pub(in super::super) struct ContentDecoder {
 
 impl ContentDecoder {
     pub(super) fn new(emulate: bool) -> Self {
-        Self { emulation: Emulation::new(emulate), begun: false, finish: None, called: false, parts: Vec::new(), signed: false }
+        Self {
+            emulation: Emulation::new(emulate),
+            begun: false,
+            finish: None,
+            tokens: None,
+            called: false,
+            parts: Vec::new(),
+            signed: false,
+        }
     }
 
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Events) -> Result<(), Fault> {
@@ -48,7 +57,8 @@ impl ContentDecoder {
             out.push(Event::Warning(other(format!("the prompt was blocked: {reason}"))));
             self.finish = Some(FinishReason::ContentFilter);
         }
-        if let Some(tokens) = chunk.usage_metadata {
+        // Every piece has the tokens so far.
+        if let Some(tokens) = chunk.usage_metadata.filter(|tokens| self.tokens.replace(*tokens) != Some(*tokens)) {
             out.push(Event::Usage(tokens.usage()));
         }
         Ok(())

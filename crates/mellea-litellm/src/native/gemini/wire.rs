@@ -6,7 +6,7 @@ use mellea_core::{FinishReason, TokenLogprob, Usage};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::decode::{lenient, tokens};
+use super::super::decode::{lenient, object, tokens};
 
 /// One piece of a streamed answer, or a whole one.
 #[derive(Debug, Default, Deserialize)]
@@ -14,7 +14,7 @@ use super::super::decode::{lenient, tokens};
 pub(super) struct Chunk<'a> {
     #[serde(borrow)]
     pub(super) candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     pub(super) usage_metadata: Option<Tokens>,
     #[serde(borrow)]
     pub(super) model_version: Option<Cow<'a, str>>,
@@ -66,7 +66,7 @@ pub(super) struct Part<'a> {
     pub(super) inline_data: Option<Value>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Tokens {
     #[serde(deserialize_with = "tokens")]
