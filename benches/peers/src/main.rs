@@ -1,7 +1,8 @@
 //! Mellea's OpenAI backend beside bare reqwest, genai and async-openai, on one loopback server.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml`. All peers run in this process and
-//! take turns call by call, so that what disturbs one disturbs all. Figures are medians.
+//! take turns call by call, so that what disturbs one disturbs all. Figures are medians. With the name of
+//! a peer it only calls that one, for a profiler; `serve` is the server alone, for `python_mellea.py`.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -236,8 +237,15 @@ fn main() -> Result<(), Failure> {
         if asks { streamed.clone() } else { answer.clone() }
     });
     let peers = Peers::new(&server.url())?;
-    if let Some(name) = std::env::args().nth(1) {
-        return load(&peers, &name);
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        // For peers that are no part of this program.
+        Some("serve") => {
+            println!("{}", server.url());
+            std::io::stdin().read_line(&mut String::new())?;
+            return Ok(());
+        }
+        Some(name) => return load(&peers, name),
     }
 
     let one = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
