@@ -1,5 +1,7 @@
 //! Backends by name, each behind the cargo feature of its name.
 
+#![allow(dead_code, unused_imports, unused_macros, reason = "what of this is used depends on the features")]
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,7 +63,6 @@ fn unknown(name: &str) -> ErrorKind {
     ErrorKind::UnknownBackend { name: name.to_owned(), available }
 }
 
-#[allow(dead_code, reason = "a program with every feature lacks none")]
 fn missing(name: &str) -> Result<Arc<dyn Backend>> {
     Err(Error::from(unknown(name)).with_hint(format!("enable the cargo feature `{name}` of `mellea`")))
 }
