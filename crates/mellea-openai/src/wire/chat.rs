@@ -227,7 +227,7 @@ impl ChatDecoder {
         if let Some(text) = part.text {
             self.text(text, out);
         }
-        if let Some(text) = part.refusal {
+        if let Some(text) = part.refusal.filter(|text| !text.is_empty()) {
             self.refusal(text, out);
         }
     }
@@ -299,5 +299,19 @@ pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
             }
         }
         other => FinishReason::Other(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_a_word_is_none() {
+        let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
+        let part = r#"{"choices":[{"message":{"content":[{"type":"text","text":"Hi","refusal":""}],"refusal":""},"finish_reason":"stop"}]}"#;
+        decoder.whole(serde_json::from_str(part).unwrap(), &mut out).unwrap();
+        decoder.end(&mut out).unwrap();
+        assert_eq!(out, [Event::Text("Hi".into()), Event::Finish(FinishReason::Stop)]);
     }
 }

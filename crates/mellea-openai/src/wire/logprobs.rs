@@ -134,5 +134,7 @@ mod tests {
         assert_eq!(logprobs, [0.0, -1.0, 0.0]);
         assert_eq!(tokens[1].top, [("x".to_owned(), -2.0)]);
         assert!(read(r#"{"content":null,"tokens":7}"#).is_empty());
+        let tokens = read(r#"{"content":[{"token":"a","logprob":"NaN"},{"token":"b","logprob":"-1.5"}]}"#);
+        assert_eq!((tokens[0].logprob, tokens[1].logprob), (0.0, -1.5), "what is no number is missing");
     }
 }

@@ -232,7 +232,7 @@ impl ResponsesDecoder {
         match item.get("type").and_then(Value::as_str).unwrap_or_default() {
             "message" if !self.texted => {
                 for part in item.get("content").and_then(Value::as_array).into_iter().flatten() {
-                    let refusal = part.get("refusal").and_then(Value::as_str);
+                    let refusal = part.get("refusal").and_then(Value::as_str).filter(|refusal| !refusal.is_empty());
                     self.refused |= refusal.is_some();
                     let text = part.get("text").and_then(Value::as_str).or(refusal);
                     self.text(text.map(str::to_owned), out);
@@ -303,4 +303,18 @@ impl ResponsesDecoder {
 fn refused(error: Option<Value>, otherwise: &str) -> Fault {
     let error = error.filter(|error| !error.is_null()).unwrap_or_else(|| json!({ "message": otherwise }));
     Fault::Refused(json!({ "error": error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_a_word_is_none() {
+        let (mut decoder, mut out) = (ResponsesDecoder::new(), VecDeque::new());
+        let body = json!({"status": "completed", "output": [{"type": "message", "content": [{"text": "Hi", "refusal": ""}]}]});
+        decoder.whole(serde_json::from_value(body).unwrap(), &mut out).unwrap();
+        decoder.end(&mut out).unwrap();
+        assert_eq!(out, [Event::Text("Hi".into()), Event::Finish(FinishReason::Stop)]);
+    }
 }

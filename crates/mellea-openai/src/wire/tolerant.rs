@@ -147,7 +147,7 @@ impl<'de> Accept<'de> for u64 {
 
 impl<'de> Accept<'de> for f64 {
     fn text(text: &str) -> Option<Self> {
-        text.trim().parse().ok()
+        text.trim().parse().ok().filter(|number: &Self| !number.is_nan())
     }
 
     fn unsigned(number: u64) -> Option<Self> {
