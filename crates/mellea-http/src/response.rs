@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::error::Place;
+use crate::error::{MAX_ERROR_BODY, Place};
 use crate::frame::{Framer, LineFramer, SseFramer};
 
 /// The most bytes of a body that is read as a whole.
@@ -242,7 +242,7 @@ impl<F: Framer> Frames<F> {
         if self.ended && plain.is_eof() {
             return self.response.place.interrupted();
         }
-        let excerpt: String = text.chars().take(200).collect();
+        let excerpt: String = text.chars().take(MAX_ERROR_BODY).collect();
         self.response.place.malformed("", format!("{plain} in `{excerpt}`"))
     }
 

@@ -70,7 +70,8 @@ impl Place {
     /// The response is not what it should be; `path` is where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
-        let clean = |text: String| self.0.redactor.text(&text).into_owned();
+        // Secrets first: what is shortened may hold half of one.
+        let clean = |text: String| refusal::shortened(&self.0.redactor.text(&text), 300);
         self.error(ErrorKind::MalformedResponse { path: clean(path.into()), reason: clean(reason.into()) })
     }
 

@@ -153,7 +153,8 @@ fn clean(text: &str, redactor: &Redactor) -> String {
     shortened(&redactor.text(&shortened(text, 8 * MAX_CHARS)), MAX_CHARS)
 }
 
-fn shortened(text: &str, limit: usize) -> String {
+/// One line of at most so many characters.
+pub(super) fn shortened(text: &str, limit: usize) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),

@@ -32,7 +32,7 @@ pub enum Fault {
 
 impl Fault {
     pub(crate) fn unreadable(error: &serde_json::Error, text: &str) -> Self {
-        let excerpt: String = text.chars().take(200).collect();
+        let excerpt: String = text.chars().take(2048).collect();
         Self::Unreadable { reason: format!("{error} in `{excerpt}`"), cut: error.is_eof() }
     }
 
