@@ -172,15 +172,19 @@ fn deepest<'e>(error: &'e (dyn StdError + 'static)) -> &'e (dyn StdError + 'stat
 pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
+        let text = error.to_string().to_ascii_lowercase();
+        if ["certificate", "handshake", "ssl", "tls", "corrupt message"].iter().any(|word| text.contains(word)) {
+            return true;
+        }
         let io = error.downcast_ref::<std::io::Error>();
         if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
             return true;
         }
-        let text = error.to_string().to_ascii_lowercase();
-        if text.contains("certificate") || text.contains("handshake") || text.contains("ssl") {
-            return true;
-        }
-        next = error.source();
+        // The source of an error of I/O is that of the error within, which would be passed over.
+        next = match io.and_then(std::io::Error::get_ref) {
+            Some(within) => Some(within as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
     }
     false
 }
