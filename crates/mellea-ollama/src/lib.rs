@@ -25,3 +25,6 @@ pub use progress::PullProgress;
 pub use pull::Pull;
 pub use stream::Decoder;
 pub use wire::{LocalModel, ModelInfo, RunningModel};
+
+/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+pub use mellea_http::{Retry, Secret, Timeouts, reqwest};

@@ -16,4 +16,7 @@ pub mod wire;
 
 pub use backend::OpenAi;
 pub use builder::OpenAiBuilder;
+
 pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
+/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+pub use mellea_http::{Retry, Secret, Timeouts, reqwest};
