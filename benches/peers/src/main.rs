@@ -22,7 +22,7 @@ const CALLS: usize = 3_000;
 const CHUNKS: usize = 2_000;
 const STREAMS: usize = 60;
 const LANES: usize = 256;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 40;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -162,6 +162,11 @@ fn median(times: &mut [Duration]) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// The median time of each peer, in microseconds; the peers take turns.
 async fn in_turn<F: Future<Output = Result<usize, Failure>>>(times: usize, call: impl Fn(usize) -> F) -> Result<Vec<f64>, Failure> {
     let mut all = vec![Vec::with_capacity(times); NAMES.len()];
@@ -180,19 +185,24 @@ async fn in_turn<F: Future<Output = Result<usize, Failure>>>(times: usize, call:
     Ok(all.iter_mut().map(|times| median(times)).collect())
 }
 
-/// Calls per second of each peer with `LANES` calls at once: the median of rounds in turn.
-async fn throughput(peers: &Peers) -> Result<Vec<f64>, Failure> {
+/// How many calls a second each peer makes with `LANES` at once, and how many for each of reqwest's: medians of
+/// rounds, in each of which the peers take turns.
+async fn throughput(peers: &Peers) -> Result<Vec<(f64, f64)>, Failure> {
     let mut all = vec![Vec::new(); NAMES.len()];
     for round in 0..ROUNDS {
         for step in 0..NAMES.len() {
             let peer = (round + step) % NAMES.len();
             let start = Instant::now();
             lanes(peers, peer).await?;
-            all[peer].push(start.elapsed());
+            all[peer].push(start.elapsed().as_secs_f64());
         }
     }
     let calls = (LANES * 16) as f64;
-    Ok(all.iter_mut().map(|times| calls / (median(times) / 1e6)).collect())
+    let rates = all.iter().map(|times| {
+        let mut paired: Vec<f64> = all[0].iter().zip(times).map(|(reqwest, peer)| reqwest / peer).collect();
+        (calls / middle(&mut times.clone()), middle(&mut paired))
+    });
+    Ok(rates.collect())
 }
 
 /// Calls one peer for ten seconds, for a profiler.
@@ -263,8 +273,8 @@ fn main() -> Result<(), Failure> {
             "| {name} | {:.0} | {:+.0} | {chunk:.2} | {:.0} | {:.2} |",
             calls[index],
             calls[index] - calls[0],
-            rates[index],
-            rates[index] / rates[0]
+            rates[index].0,
+            rates[index].1
         );
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -39,7 +39,8 @@ struct Node {
     entry: Entry,
     previous: Option<Arc<Self>>,
     length: usize,
-    id: u64,
+    /// Made when it is first asked for: to hash an entry costs more than to add it.
+    id: OnceLock<u64>,
 }
 
 impl Drop for Node {
@@ -191,7 +192,6 @@ impl Context {
     #[must_use]
     pub fn add(&self, entry: impl Into<Entry>) -> Self {
         let entry = entry.into();
-        let id = node_id(self.id(), &entry);
         let length = self.len() + 1;
         let systems = match &entry {
             Entry::Message(message) if message.role == Role::System => {
@@ -199,7 +199,7 @@ impl Context {
             }
             _ => self.systems.clone(),
         };
-        let node = Node { entry, previous: self.head.clone(), length, id };
+        let node = Node { entry, previous: self.head.clone(), length, id: OnceLock::new() };
         Self { head: Some(Arc::new(node)), systems, policy: self.policy }
     }
 
@@ -233,7 +233,10 @@ impl Context {
     /// key. Stable within one version of this crate.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.head.as_ref().map_or(0, |node| node.id)
+        let nodes = || std::iter::successors(self.head.as_deref(), |node| node.previous.as_deref());
+        let new: Vec<&Node> = nodes().take_while(|node| node.id.get().is_none()).collect();
+        let known = nodes().nth(new.len()).and_then(|node| node.id.get().copied()).unwrap_or_default();
+        new.into_iter().rev().fold(known, |previous, node| *node.id.get_or_init(|| node_id(previous, &node.entry)))
     }
 
     /// Whether the model never sees the history, so that calls cannot disturb each other.

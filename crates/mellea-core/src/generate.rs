@@ -1,11 +1,14 @@
 //! One generation: sends a request, folds its events into an output, and guards against what goes wrong.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use tracing::Instrument;
 
 use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
@@ -14,6 +17,7 @@ use crate::output::{FinishReason, ModelOutput, Warning};
 use crate::telemetry;
 use crate::testing;
 use crate::thunk::{Delta, Shared};
+use crate::time::within;
 
 /// The most bytes of text that one answer may have: a server that never stops must not fill the
 /// memory.
@@ -23,7 +27,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 const MAX_WHITESPACE_RUN: usize = 256;
 
 /// The last word on a finished answer.
-pub(crate) type Accept = Box<dyn FnOnce(ModelOutput) -> Result<Arc<ModelOutput>> + Send>;
+pub(crate) type Accept = Box<dyn FnOnce(Arc<ModelOutput>) -> Result<Arc<ModelOutput>> + Send>;
 
 /// Checks a request before anything is sent; what the backend cannot honour comes back as warnings,
 /// or as an error if `strict`.
@@ -54,54 +58,98 @@ impl Drop for Guard {
     }
 }
 
-/// Runs one generation to its end.
+/// Runs one generation to its end, for whoever holds its thunk.
 pub(crate) async fn drive(
     backend: Arc<dyn Backend>,
     request: ChatRequest,
     warnings: Vec<Warning>,
-    accept: Option<Accept>,
+    accept: Accept,
     shared: Arc<Shared>,
 ) {
     let guard = Guard(Arc::clone(&shared));
-    let folded = AssertUnwindSafe(fold(&*backend, request, warnings, &shared)).catch_unwind().await;
-    let result = folded.unwrap_or_else(|panic| Err(ErrorKind::Backend(panic_text(&*panic)).into()));
-    let result = result.and_then(|output| match accept {
-        Some(accept) => accept(output),
-        None => Ok(Arc::new(output)),
-    });
+    let result = Generation::new(&*backend, request, warnings).run(Some(&shared)).await.and_then(accept);
     telemetry::record_result(&result);
     shared.finish(result.map_err(|e| e.at(backend.provider(), backend.model())));
     drop(guard);
 }
 
-async fn fold(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning>, shared: &Shared) -> Result<ModelOutput> {
-    let start = Instant::now();
-    let silence = request.options.stream_timeout;
-    let limit = request.options.max_new_tokens;
-    let json = matches!(request.format, Some(Format::JsonSchema(_)));
-    let mut output = ModelOutput {
-        provider: backend.provider().to_owned(),
-        model: backend.model().to_owned(),
-        warnings,
-        ..ModelOutput::default()
+/// Runs one generation to its end, within the caller's own task: dropping the future cancels it.
+pub(crate) async fn alone(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning>) -> Result<Arc<ModelOutput>> {
+    runtime()?;
+    let span = telemetry::chat_span(backend, &request);
+    let generation = Generation::new(backend, request, warnings);
+    let run = async {
+        let result = generation.run(None).await;
+        telemetry::record_result(&result);
+        result.map_err(|e| e.at(backend.provider(), backend.model()))
     };
-    let call = backend.chat(request);
+    // Boxed here and there on the way of every call: allocators are slow with what has more than a kilobyte.
+    Box::pin(run.instrument(span)).await
+}
+
+/// The runtime that a generation needs for its timers.
+pub(crate) fn runtime() -> Result<tokio::runtime::Handle> {
+    tokio::runtime::Handle::try_current().map_err(|_| {
+        ErrorKind::Runtime("a generation needs a tokio runtime; in a program without one use `mellea::blocking`").into()
+    })
+}
+
+/// One generation that has not begun, and what of its request counts while it runs.
+struct Generation<'a> {
+    backend: &'a dyn Backend,
+    call: BoxFuture<'a, Result<EventStream>>,
+    warnings: Vec<Warning>,
+    silence: Option<Duration>,
+    limit: Option<u64>,
+    json: bool,
+}
+
+impl<'a> Generation<'a> {
+    fn new(backend: &'a dyn Backend, request: ChatRequest, warnings: Vec<Warning>) -> Self {
+        Self {
+            backend,
+            silence: request.options.stream_timeout,
+            limit: request.options.max_new_tokens,
+            json: matches!(request.format, Some(Format::JsonSchema(_))),
+            call: catch_unwind(AssertUnwindSafe(|| backend.chat(request)))
+                .unwrap_or_else(|panic| ready(Err(panicked(&*panic))).boxed()),
+            warnings,
+        }
+    }
+
+    /// Runs it; a panic of the backend is an error of the call.
+    fn run(self, shared: Option<&Shared>) -> impl Future<Output = Result<Arc<ModelOutput>>> {
+        let folded = AssertUnwindSafe(fold(self, shared)).catch_unwind();
+        folded.map(|done| done.unwrap_or_else(|panic| Err(panicked(&*panic))))
+    }
+}
+
+/// Sends a request, and makes one output of the events; those who wait for pieces get them as they come.
+async fn fold(generation: Generation<'_>, shared: Option<&Shared>) -> Result<Arc<ModelOutput>> {
+    let start = Instant::now();
+    let Generation { backend, call, warnings, silence, limit, json } = generation;
     let mut events = match silence {
         None => call.await,
         // A call that waits for its turn in a limiter is not silent: only the service's time counts.
         Some(limit) => limit::timeout(limit, call).await.unwrap_or_else(|| Err(silent(TimeoutPhase::FirstToken, limit))),
     }?;
+    let mut output = Box::new(ModelOutput {
+        provider: backend.provider().to_owned(),
+        model: backend.model().to_owned(),
+        warnings,
+        ..ModelOutput::default()
+    });
     let mut guard = json.then(WhitespaceGuard::default);
     let finished = match read(&mut events, silence, start, &mut output, guard.as_mut(), shared).await {
         Ok(finished) => finished,
         Err(error) => {
             output.latency = start.elapsed();
-            return Err(error.with_partial(Arc::new(output)));
+            return Err(error.with_partial(output.into()));
         }
     };
     output.latency = start.elapsed();
     match finished {
-        None => Err(Error::from(ErrorKind::StreamInterrupted).with_partial(Arc::new(output))),
+        None => Err(Error::from(ErrorKind::StreamInterrupted).with_partial(output.into())),
         Some(finish) => {
             output.finish = finish;
             if output.is_empty() {
@@ -109,9 +157,9 @@ async fn fold(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning
                     FinishReason::Length => truncated(&output, limit),
                     _ => ErrorKind::EmptyResponse,
                 };
-                return Err(Error::from(kind).with_partial(Arc::new(output)));
+                return Err(Error::from(kind).with_partial(output.into()));
             }
-            Ok(output)
+            Ok(output.into())
         }
     }
 }
@@ -119,18 +167,19 @@ async fn fold(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning
 /// Reads events into the output until the stream ends; the finish reason, if there was one.
 async fn read(
     events: &mut EventStream,
-    silence: Option<std::time::Duration>,
+    silence: Option<Duration>,
     start: Instant,
     output: &mut ModelOutput,
     mut guard: Option<&mut WhitespaceGuard>,
-    shared: &Shared,
+    shared: Option<&Shared>,
 ) -> Result<Option<FinishReason>> {
     let mut finish = None;
     let mut bytes = 0;
     loop {
         let phase = if output.time_to_first_token.is_none() { TimeoutPhase::FirstToken } else { TimeoutPhase::NextToken };
-        let Some(event) = within(silence, phase, events.next()).await? else { return Ok(finish) };
-        let event = event?;
+        let end = || silence.and_then(|limit| Some((tokio::time::Instant::now().checked_add(limit)?, limit)));
+        let next = within(end, events.next()).await.map_err(|limit| silent(phase, limit))?;
+        let Some(event) = next.transpose()? else { return Ok(finish) };
         if finish.is_some() && !matches!(event, Event::Usage(_)) {
             continue;
         }
@@ -144,13 +193,21 @@ async fn read(
                 if let Some(guard) = guard.as_deref_mut() {
                     guard.feed(&text)?;
                 }
-                output.text.push_str(&text);
-                shared.push(Delta::Text(text));
+                match shared {
+                    Some(shared) => {
+                        output.text.push_str(&text);
+                        shared.push(Delta::Text(text));
+                    }
+                    None if output.text.is_empty() => output.text = text,
+                    None => output.text.push_str(&text),
+                }
             }
             Event::Thinking(text) => {
                 bytes += text.len();
                 output.thinking.get_or_insert_default().push_str(&text);
-                shared.push(Delta::Thinking(text));
+                if let Some(shared) = shared {
+                    shared.push(Delta::Thinking(text));
+                }
             }
             Event::ToolCall(call) => output.tool_calls.push(call),
             Event::Usage(usage) => output.usage.update(usage),
@@ -169,19 +226,16 @@ async fn read(
     }
 }
 
-async fn within<F: Future>(limit: Option<std::time::Duration>, phase: TimeoutPhase, future: F) -> Result<F::Output> {
-    match limit {
-        None => Ok(future.await),
-        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| silent(phase, limit)),
-    }
-}
-
-fn silent(phase: TimeoutPhase, limit: std::time::Duration) -> Error {
+fn silent(phase: TimeoutPhase, limit: Duration) -> Error {
     Error::from(ErrorKind::Timeout { phase, limit }).with_hint("`ModelOption::StreamTimeout` sets this limit")
 }
 
 pub(crate) fn truncated(output: &ModelOutput, limit: Option<u64>) -> ErrorKind {
     ErrorKind::Truncated { limit, produced: output.usage.completion_tokens.unwrap_or_default() }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    ErrorKind::Backend(panic_text(panic)).into()
 }
 
 /// What a panic says.

@@ -25,6 +25,7 @@ pub mod session;
 mod telemetry;
 pub mod testing;
 pub mod thunk;
+pub mod time;
 pub mod tool;
 
 pub use backend::{

@@ -230,8 +230,8 @@ impl ModelOptions {
     /// [`ErrorKind::InvalidOption`] for a value outside of what its option allows.
     pub fn resolve<'a>(layers: impl IntoIterator<Item = &'a Self>, synonyms: &[(&str, ModelOption)]) -> Result<Resolved> {
         let mut warnings = Vec::new();
-        let merged =
-            layers.into_iter().fold(Self::new(), |all, layer| all.merged(&layer.clone().canonical(synonyms, &mut warnings)));
+        let given = layers.into_iter().filter(|layer| !layer.is_empty());
+        let merged = given.fold(Self::new(), |all, layer| all.merged(&layer.clone().canonical(synonyms, &mut warnings)));
         let mut resolved = Resolved { warnings, ..Resolved::default() };
         for (option, value) in merged.values {
             if !(value.is_null() && option != ModelOption::StreamTimeout) {

@@ -138,15 +138,8 @@ impl Thunk {
     /// Sends a request and returns the handle on its answer.
     ///
     /// `warnings` are those known before; `accept` has the last word on the finished answer.
-    pub(crate) fn start(
-        backend: Arc<dyn Backend>,
-        request: ChatRequest,
-        warnings: Vec<Warning>,
-        accept: Option<Accept>,
-    ) -> Result<Self> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            ErrorKind::Runtime("a generation needs a tokio runtime; in a program without one use `mellea::blocking`")
-        })?;
+    pub(crate) fn start(backend: Arc<dyn Backend>, request: ChatRequest, warnings: Vec<Warning>, accept: Accept) -> Result<Self> {
+        let runtime = generate::runtime()?;
         let shared = Arc::new(Shared::default());
         // The span is made here, where it is inside of the caller's.
         let span = telemetry::chat_span(&*backend, &request);

@@ -61,42 +61,27 @@ impl Outgoing<'_> {
     /// # Errors
     /// [`ErrorKind::Config`] if the secret cannot stand in a header.
     pub fn set_secret(&mut self, name: &HeaderName, value: &str) -> Result<()> {
-        let bad = || ErrorKind::Config(format!("the secret for the header `{name}` has characters that no header may have"));
-        let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
+        self.headers.insert(name, sensitive(value).ok_or_else(|| unfit(name))?);
         Ok(())
     }
 }
 
 /// `Authorization: Bearer <key>`.
 #[derive(Clone, Debug)]
-pub struct Bearer(Secret);
+pub struct Bearer(Fixed);
 
 impl Bearer {
     /// With this key.
     pub fn new(key: impl Into<Secret>) -> Self {
-        Self(key.into())
-    }
-}
-
-#[async_trait]
-impl Authorize for Bearer {
-    async fn authorize(&self, call: &mut Outgoing<'_>) -> Result<()> {
-        call.set_secret(&AUTHORIZATION, &format!("Bearer {}", self.0.expose()))
-    }
-
-    fn secrets(&self) -> Vec<Secret> {
-        vec![self.0.clone()]
+        let key = key.into();
+        let value = format!("Bearer {}", key.expose());
+        Self(Fixed::new(AUTHORIZATION, key, &value))
     }
 }
 
 /// A key in a header of its own, such as `x-api-key` or `api-key`.
 #[derive(Clone, Debug)]
-pub struct KeyHeader {
-    name: HeaderName,
-    key: Secret,
-}
+pub struct KeyHeader(Fixed);
 
 impl KeyHeader {
     /// This key in this header.
@@ -106,17 +91,54 @@ impl KeyHeader {
     pub fn new(name: &str, key: impl Into<Secret>) -> Result<Self> {
         let name = HeaderName::try_from(name)
             .map_err(|_| Error::from(ErrorKind::Config(format!("`{name}` cannot be the name of a header"))))?;
-        Ok(Self { name, key: key.into() })
+        let key = key.into();
+        Ok(Self(Fixed::new(name, key.clone(), key.expose())))
     }
 }
 
-#[async_trait]
-impl Authorize for KeyHeader {
-    async fn authorize(&self, call: &mut Outgoing<'_>) -> Result<()> {
-        call.set_secret(&self.name, self.key.expose())
+/// A header that is the same with every call.
+#[derive(Clone, Debug)]
+struct Fixed {
+    name: HeaderName,
+    key: Secret,
+    /// `None` if it cannot stand in a header.
+    value: Option<HeaderValue>,
+}
+
+impl Fixed {
+    fn new(name: HeaderName, key: Secret, value: &str) -> Self {
+        Self { name, key, value: sensitive(value) }
     }
 
-    fn secrets(&self) -> Vec<Secret> {
-        vec![self.key.clone()]
+    fn add_to(&self, headers: &mut HeaderMap) -> Result<()> {
+        headers.insert(self.name.clone(), self.value.clone().ok_or_else(|| unfit(&self.name))?);
+        Ok(())
     }
+}
+
+macro_rules! authorize {
+    ($($type:ty),*) => {$(
+        #[async_trait]
+        impl Authorize for $type {
+            async fn authorize(&self, call: &mut Outgoing<'_>) -> Result<()> {
+                self.0.add_to(call.headers)
+            }
+
+            fn secrets(&self) -> Vec<Secret> {
+                vec![self.0.key.clone()]
+            }
+        }
+    )*};
+}
+
+authorize!(Bearer, KeyHeader);
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn unfit(name: &HeaderName) -> Error {
+    ErrorKind::Config(format!("the secret for the header `{name}` has characters that no header may have")).into()
 }

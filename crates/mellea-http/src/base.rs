@@ -1,5 +1,7 @@
 //! The address that a client's calls start from.
 
+use std::sync::{Mutex, PoisonError};
+
 use mellea_core::{Error, ErrorKind, Result};
 use url::{Host, Url};
 
@@ -96,6 +98,36 @@ impl std::fmt::Debug for BaseUrl {
     }
 }
 
+/// The address of the latest call: most calls of a client go to one place.
+#[derive(Debug, Default)]
+pub(crate) struct Latest(Mutex<Option<Joined>>);
+
+struct Joined {
+    path: String,
+    query: Vec<(String, String)>,
+    url: Url,
+}
+
+impl Latest {
+    /// [`BaseUrl::join`], done again only where path or query are others than the last time.
+    pub(crate) fn join(&self, base: &BaseUrl, path: &str, query: &[(String, String)]) -> Url {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(joined) = latest.as_ref().filter(|joined| joined.path == path && joined.query == query) {
+            return joined.url.clone();
+        }
+        let url = base.join(path, query);
+        *latest = Some(Joined { path: path.to_owned(), query: query.to_owned(), url: url.clone() });
+        url
+    }
+}
+
+impl std::fmt::Debug for Joined {
+    /// Without the query.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)
+    }
+}
+
 fn without_user(text: &str) -> &str {
     text.rsplit_once('@').map_or(text, |(_, host)| host).split(['?', '#']).next().unwrap_or_default()
 }
@@ -135,6 +167,15 @@ mod tests {
         assert_eq!(url.as_str(), "https://h/x/y?api-version=1&a+b=c%26d");
         assert_eq!(BaseUrl::parse("https://h").unwrap().or_path("v1").join("models", &[]).path(), "/v1/models");
         assert_eq!(BaseUrl::parse("https://h/openai").unwrap().or_path("v1").join("models", &[]).path(), "/openai/models");
+    }
+
+    #[test]
+    fn the_latest_address_is_that_of_its_path_and_query() {
+        let (base, latest) = (BaseUrl::parse("https://h/v1").unwrap(), Latest::default());
+        let query = [("a".to_owned(), "b".to_owned())];
+        for (path, query) in [("x", &[][..]), ("x", &[]), ("x", &query), ("x", &query), ("y", &query), ("x", &[])] {
+            assert_eq!(latest.join(&base, path, query), base.join(path, query));
+        }
     }
 
     #[test]

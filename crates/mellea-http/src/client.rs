@@ -7,14 +7,14 @@ use mellea_core::limit::Limiter;
 use mellea_core::redact::Redactor;
 use mellea_core::{Error, ErrorKind, Result, TimeoutPhase};
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use tokio::time::Instant;
 
 use crate::auth::{Authorize, Bearer, Outgoing};
-use crate::base::BaseUrl;
-use crate::error::Place;
+use crate::base::{BaseUrl, Latest};
+use crate::error::{Place, Service};
 use crate::request::{Request, header};
-use crate::response::{Limits, Response, until};
+use crate::response::{Limits, Received, Response, until};
 use crate::retry::{Budget, Retry};
 use crate::timeouts::Timeouts;
 use crate::{Secret, transport};
@@ -39,15 +39,15 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     http: reqwest::Client,
-    provider: String,
+    service: Arc<Service>,
     base: BaseUrl,
+    latest: Latest,
     auth: Option<Arc<dyn Authorize>>,
     headers: HeaderMap,
     timeouts: Timeouts,
     retry: Retry,
     budget: Budget,
     limiter: Option<Limiter>,
-    redactor: Arc<Redactor>,
 }
 
 impl Client {
@@ -82,7 +82,7 @@ impl Client {
     /// The provider's name.
     #[must_use]
     pub fn provider(&self) -> &str {
-        &self.0.provider
+        &self.0.service.provider
     }
 
     /// The address that calls start from.
@@ -121,19 +121,19 @@ impl Client {
     ///
     /// # Errors
     /// As [`send`](Self::send), and those of `read`.
-    pub async fn open<T, F, R>(&self, request: Request, read: F) -> Result<T>
+    pub async fn open<T, F, R>(&self, mut request: Request, read: F) -> Result<T>
     where
         F: Fn(Response) -> R + Send + Sync,
         R: Future<Output = Result<T>> + Send,
         T: Send,
     {
-        let total = request.call.timeout.or(self.0.timeouts.total).and_then(until);
-        let url = self.0.base.join(&request.path, &request.query);
-        let place = Place::new(&self.0.provider, request.model.as_deref(), &url, Arc::clone(&self.0.redactor));
+        let total = request.0.call.timeout.or(self.0.timeouts.total).and_then(until);
+        let url = self.0.latest.join(&self.0.base, &request.0.path, &request.0.query);
+        let place = Place::new(&self.0.service, request.0.model.take(), url);
         let mut renewed = false;
         let mut attempt = 1;
         loop {
-            let (error, server_says) = match self.attempt(&request, &url, &place, total).await {
+            let (error, server_says) = match self.attempt(&request, &place, total).await {
                 Ok(response) => match read(response).await {
                     Ok(value) => {
                         self.0.budget.earn();
@@ -146,9 +146,9 @@ impl Client {
             if error.status() == Some(401)
                 && !std::mem::replace(&mut renewed, true)
                 && let Some(auth) = self.0.auth.as_ref().filter(|auth| auth.renews())
-                && auth.renew().await.map_err(|e| e.at(&self.0.provider, request.model.as_deref().unwrap_or_default()))?
+                && auth.renew().await.map_err(|error| place.at(error))?
             {
-                tracing::debug!(target: "mellea::http", provider = self.0.provider, "credentials renewed");
+                tracing::debug!(target: "mellea::http", provider = self.0.service.provider, "credentials renewed");
                 continue;
             }
             if let (Some(limiter), Some(wait)) = (&self.0.limiter, error.retry_after())
@@ -156,11 +156,11 @@ impl Client {
             {
                 limiter.pause(wait);
             }
-            let wait = if request.single { None } else { self.0.retry.wait(attempt, &error, server_says) };
+            let wait = if request.0.single { None } else { self.0.retry.wait(attempt, &error, server_says) };
             // A wait beyond the call's end is no wait.
             let wait = wait.filter(|wait| total.is_none_or(|(end, _)| until(*wait).is_some_and(|(then, _)| then < end)));
             let Some(wait) = wait.filter(|_| self.0.budget.take()) else { return Err(error) };
-            tracing::warn!(target: "mellea::http", provider = self.0.provider, attempt, ?wait, %error, "trying again");
+            tracing::warn!(target: "mellea::http", provider = self.0.service.provider, attempt, ?wait, %error, "trying again");
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
@@ -170,42 +170,61 @@ impl Client {
     async fn attempt(
         &self,
         request: &Request,
-        url: &url::Url,
         place: &Place,
         total: Option<(Instant, Duration)>,
     ) -> Result<Response, (Error, Option<bool>)> {
         let plain = |error| (error, None);
         let timeouts = &self.0.timeouts;
-        let silence = |own: Option<Duration>| match request.call.silence {
+        let silence = |own: Option<Duration>| match request.0.call.silence {
             Some(Some(limit)) => Some(own.map_or(limit, |own| own.min(limit))),
             Some(None) => None,
             None => own,
         };
         let limits = Limits { connect: timeouts.connect, idle: silence(timeouts.idle), total };
         let permit = match &self.0.limiter {
-            Some(limiter) => Some(limits.within(place, None, TimeoutPhase::Total, limiter.acquire()).await.map_err(plain)?),
+            // Boxed, as all that is rare here: calls are many, and their futures should be small.
+            Some(limiter) => {
+                let acquire = Box::pin(limiter.acquire());
+                Some(limits.within(place, None, TimeoutPhase::Total, acquire).await.map_err(plain)?)
+            }
             None => None,
         };
-        let mut headers = self.0.headers.clone();
-        headers.extend(request.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        // Room for all of them, those of the transport too: to grow costs more than to add.
+        let many = self.0.headers.len() + request.0.headers.len() + request.0.call.headers.len() + 4;
+        let mut headers = HeaderMap::with_capacity(many);
+        headers.extend(self.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        headers.extend(request.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         if let Some(auth) = &self.0.auth {
-            let mut outgoing = Outgoing { method: request.method.as_str(), url, headers: &mut headers, body: &request.body };
+            let mut outgoing =
+                Outgoing { method: request.0.method.as_str(), url: place.url(), headers: &mut headers, body: &request.0.body };
             let authorized =
                 limits.within(place, Some(Duration::from_secs(60)), TimeoutPhase::Connect, auth.authorize(&mut outgoing));
             authorized.await.and_then(|done| done).map_err(plain)?;
         }
-        headers.extend(request.call.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
-        let built = self.0.http.request(request.method.clone(), url.clone()).headers(headers).body(request.body.clone()).build();
-        let built = built
-            .map_err(|e| plain(place.error(ErrorKind::Config(format!("the request cannot be sent: {}", e.without_url())))))?;
-        let sent = limits.within(place, silence(timeouts.first_byte), TimeoutPhase::FirstToken, self.0.http.execute(built));
+        headers.extend(request.0.call.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
+        let message = self.message(request, place, headers).map_err(plain)?;
+        let execute = self.0.http.execute(message);
+        let sent = limits.within(place, silence(timeouts.first_byte), TimeoutPhase::FirstToken, execute);
         let http = sent.await.map_err(plain)?.map_err(|error| plain(place.transport(error, timeouts.connect)))?;
-        let response = Response { http, place: place.clone(), limits, begun: false, _permit: permit };
-        if response.http.status().is_success() {
+        let response = Response(Box::new(Received { http, place: place.clone(), limits, begun: false, _permit: permit }));
+        if response.0.http.status().is_success() {
             return Ok(response);
         }
         let server_says = response.header("x-should-retry").and_then(|value| value.trim().parse().ok());
-        Err((refusal(response).await, server_says))
+        Err((Box::pin(refusal(response)).await, server_says))
+    }
+
+    fn message(&self, request: &Request, place: &Place, mut headers: HeaderMap) -> Result<reqwest::Request> {
+        let built = self.0.http.request(request.0.method.clone(), place.url().clone()).body(request.0.body.clone()).build();
+        let unfit = |e: reqwest::Error| ErrorKind::Config(format!("the request cannot be sent: {}", e.without_url()));
+        let mut message = built.map_err(|e| place.error(unfit(e)))?;
+        // The user in the address, if there is one; other credentials win.
+        if let Some(user) = message.headers_mut().remove(AUTHORIZATION) {
+            headers.entry(AUTHORIZATION).or_insert(user);
+        }
+        // All of them at once: to add each to those of the request costs as much again.
+        *message.headers_mut() = headers;
+        Ok(message)
     }
 }
 
@@ -216,14 +235,14 @@ async fn refusal(mut response: Response) -> Error {
     let mut body = Vec::new();
     let read = async {
         while body.len() < LIMIT {
-            match response.http.chunk().await {
+            match response.0.http.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(chunk.get(..chunk.len().min(LIMIT - body.len())).unwrap_or_default()),
                 Ok(None) | Err(_) => break,
             }
         }
     };
     let _ = tokio::time::timeout(PATIENCE, read).await;
-    response.place.refusal(Some(response.http.status().as_u16()), response.http.headers(), &body)
+    response.0.place.refusal(Some(response.0.http.status().as_u16()), response.0.http.headers(), &body)
 }
 
 /// Sets up a [`Client`].
@@ -347,15 +366,15 @@ impl ClientBuilder {
         };
         Ok(Client(Arc::new(Inner {
             http,
-            provider: self.provider,
+            service: Arc::new(Service { provider: self.provider, redactor }),
             base,
+            latest: Latest::default(),
             auth: self.auth,
             headers,
             timeouts: self.timeouts,
             retry: self.retry,
             budget: Budget::new(self.retry.budget),
             limiter: self.limiter,
-            redactor: Arc::new(redactor),
         })))
     }
 }

@@ -7,7 +7,7 @@ use mellea_core::{Error, Result};
 use reqwest::header::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Fault, Place};
+use crate::error::{Fault, Place, Service};
 use crate::{BaseUrl, response};
 
 /// A place with a key that errors must not show.
@@ -18,7 +18,8 @@ pub fn place(secret: &str) -> Result<Place> {
     let mut redactor = Redactor::default();
     redactor.add(secret.to_owned());
     let base = BaseUrl::parse("http://localhost:1/v1")?;
-    Ok(Place::new("fuzz", Some("model"), base.as_url(), Arc::new(redactor)))
+    let service = Service { provider: "fuzz".to_owned(), redactor };
+    Ok(Place::new(&Arc::new(service), Some("model".to_owned()), base.as_url().clone()))
 }
 
 /// The error of a response with a status that is none of success.

@@ -12,7 +12,11 @@ use serde_json::{Map, Value};
 /// One call, before it is sent; [`Client::post`](crate::Client::post) makes it.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
-pub struct Request {
+pub struct Request(pub(crate) Box<Parts>);
+
+/// On the heap, so that what holds a request while it is under way is small.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
@@ -25,7 +29,7 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             method,
             path: path.into(),
             query: Vec::new(),
@@ -34,7 +38,7 @@ impl Request {
             model: None,
             call: CallOptions::default(),
             single: false,
-        }
+        }))
     }
 
     /// With this JSON as its body.
@@ -42,24 +46,25 @@ impl Request {
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be written as JSON.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Result<Self> {
-        let json =
-            serde_json::to_vec(body).map_err(|e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}"))))?;
-        self.body = json.into();
-        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut json = Vec::with_capacity(1 << 10);
+        serde_json::to_writer(&mut json, body)
+            .map_err(|e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}"))))?;
+        self.0.body = json.into();
+        self.0.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
     }
 
     /// With a form as its body.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.body = form.into();
-        self.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self.0.body = form.into();
+        self.0.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         self
     }
 
     /// With a query parameter. Nothing secret belongs here.
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.query.push((name.into(), value.into()));
+        self.0.query.push((name.into(), value.into()));
         self
     }
 
@@ -69,25 +74,25 @@ impl Request {
     /// [`ErrorKind::Config`] if name or value cannot stand in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
         let (name, value) = header(name, value)?;
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         Ok(self)
     }
 
     /// About this model: errors name it.
     pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
+        self.0.model = Some(model.into());
         self
     }
 
     /// With what the caller set for this one call.
     pub fn options(mut self, options: CallOptions) -> Self {
-        self.call = options;
+        self.0.call = options;
         self
     }
 
     /// Sent once: a failure is not followed by another attempt.
     pub fn once(mut self) -> Self {
-        self.single = true;
+        self.0.single = true;
         self
     }
 }

@@ -1,9 +1,12 @@
 //! A response as it comes in, under the limits of its call.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use mellea_core::limit::Permit;
+use mellea_core::time::within;
 use mellea_core::{Error, ErrorKind, Result, TimeoutPhase};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
@@ -17,7 +20,11 @@ pub const MAX_BODY_BYTES: usize = 48 << 20;
 
 /// A response with a status of success. Dropping it closes the connection or the stream.
 #[derive(Debug)]
-pub struct Response {
+pub struct Response(pub(crate) Box<Received>);
+
+/// On the heap, so that what holds a response while it is read is small.
+#[derive(Debug)]
+pub(crate) struct Received {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
@@ -42,21 +49,25 @@ pub(crate) fn until(limit: Duration) -> Option<(Instant, Duration)> {
 
 impl Limits {
     /// Waits for a future: at most for `limit`, and not beyond the call's end.
-    pub(crate) async fn within<F: Future>(
+    pub(crate) fn within<F: Future>(
         &self,
         place: &Place,
         limit: Option<Duration>,
         phase: TimeoutPhase,
         future: F,
-    ) -> Result<F::Output> {
-        let by_limit = limit.and_then(until).map(|(end, limit)| (end, limit, phase));
-        let by_total = self.total.map(|(end, limit)| (end, limit, TimeoutPhase::Total));
-        let first = match (by_limit, by_total) {
+    ) -> impl Future<Output = Result<F::Output>> {
+        let late = |(limit, phase)| place.error(ErrorKind::Timeout { phase, limit });
+        within(move || self.end(limit, phase), future).map(move |done| done.map_err(late))
+    }
+
+    /// What ends first, if anything does: this limit from now on, or the call.
+    fn end(&self, limit: Option<Duration>, phase: TimeoutPhase) -> Option<(Instant, (Duration, TimeoutPhase))> {
+        let by_limit = limit.and_then(until).map(|(end, limit)| (end, (limit, phase)));
+        let by_total = self.total.map(|(end, limit)| (end, (limit, TimeoutPhase::Total)));
+        match (by_limit, by_total) {
             (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
             (a, b) => a.or(b),
-        };
-        let Some((end, limit, phase)) = first else { return Ok(future.await) };
-        tokio::time::timeout_at(end, future).await.map_err(|_| place.error(ErrorKind::Timeout { phase, limit }))
+        }
     }
 }
 
@@ -64,13 +75,13 @@ impl Response {
     /// A header's value, if there is one that is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.http.headers().get(name)?.to_str().ok()
+        self.0.http.headers().get(name)?.to_str().ok()
     }
 
     /// All headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.http.headers()
+        self.0.http.headers()
     }
 
     /// Whether the body says that it is JSON and no stream of events or lines.
@@ -80,25 +91,31 @@ impl Response {
         kind.starts_with("application/json") || (kind.starts_with("application/") && kind.contains("+json"))
     }
 
-    fn content_type(&self) -> String {
-        let value = self.http.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        value.unwrap_or_default().trim().to_ascii_lowercase()
+    /// Whether the body says that it is a stream of server-sent events.
+    #[must_use]
+    pub fn is_sse(&self) -> bool {
+        self.content_type().starts_with("text/event-stream")
+    }
+
+    /// In lower case.
+    fn content_type(&self) -> Cow<'_, str> {
+        let value = self.0.http.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().trim();
+        if value.bytes().any(|byte| byte.is_ascii_uppercase()) { value.to_ascii_lowercase().into() } else { value.into() }
     }
 
     /// Where it comes from, for errors about it.
     #[must_use]
     pub fn place(&self) -> &Place {
-        &self.place
+        &self.0.place
     }
 
     /// The next piece of the body; `None` at its end.
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let place = self.place.clone();
-        let connect = self.limits.connect;
-        let phase = if self.begun { TimeoutPhase::NextToken } else { TimeoutPhase::FirstToken };
-        let next = self.limits.within(&place, self.limits.idle, phase, self.http.chunk()).await?;
-        self.begun = true;
-        next.map_err(|error| place.transport(error, connect))
+        let Received { http, place, limits, begun, .. } = &mut *self.0;
+        let phase = if *begun { TimeoutPhase::NextToken } else { TimeoutPhase::FirstToken };
+        let next = limits.within(place, limits.idle, phase, http.chunk()).await?;
+        *begun = true;
+        next.map_err(|error| place.transport(error, limits.connect))
     }
 
     /// The whole body.
@@ -106,11 +123,15 @@ impl Response {
     /// # Errors
     /// If it does not come in time, is cut, or has more than [`MAX_BODY_BYTES`].
     pub async fn bytes(mut self) -> Result<Vec<u8>> {
+        self.collect().await
+    }
+
+    async fn collect(&mut self) -> Result<Vec<u8>> {
         self.check()?;
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             if all.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(self.place.malformed("", format!("it has more than {MAX_BODY_BYTES} bytes")));
+                return Err(self.0.place.malformed("", format!("it has more than {MAX_BODY_BYTES} bytes")));
             }
             all.extend_from_slice(&chunk);
         }
@@ -121,13 +142,12 @@ impl Response {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`ErrorKind::MalformedResponse`] with the path of what does not fit.
-    pub async fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let place = self.place.clone();
-        let body = self.bytes().await?;
+    pub async fn json<T: DeserializeOwned>(mut self) -> Result<T> {
+        let body = self.collect().await?;
         if body.trim_ascii().is_empty() {
-            return Err(place.malformed("", "it is empty"));
+            return Err(self.0.place.malformed("", "it is empty"));
         }
-        decode(&body).map_err(|error| place.json(&error, &body, false))
+        decode(&body).map_err(|error| self.0.place.json(&error, &body, false))
     }
 
     /// The body as server-sent events.
@@ -157,13 +177,13 @@ impl Response {
 
     /// Refuses what cannot be the answer of an interface.
     fn check(&self) -> Result<()> {
-        let encoding = self.http.headers().get(CONTENT_ENCODING).and_then(|v| v.to_str().ok());
+        let encoding = self.0.http.headers().get(CONTENT_ENCODING).and_then(|v| v.to_str().ok());
         if let Some(encoding) = encoding.filter(|e| !e.trim().is_empty() && !e.eq_ignore_ascii_case("identity")) {
-            return Err(self.place.malformed("", format!("it is compressed ({encoding}), which was not asked for")));
+            return Err(self.0.place.malformed("", format!("it is compressed ({encoding}), which was not asked for")));
         }
         if self.content_type().starts_with("text/html") {
-            let hint = format!("is {} the address of the interface?", self.place.address());
-            return Err(self.place.malformed("", "it is an HTML page").with_hint(hint));
+            let hint = format!("is {} the address of the interface?", self.0.place.address());
+            return Err(self.0.place.malformed("", "it is an HTML page").with_hint(hint));
         }
         Ok(())
     }
@@ -211,7 +231,7 @@ impl<F: Framer> Frames<F> {
                 frame = self.framer.finish();
             }
             if frame.is_some() || self.ended {
-                return frame.map(|frame| frame.map_err(|fault| self.response.place.fault(fault)));
+                return frame.map(|frame| frame.map_err(|fault| self.response.0.place.fault(fault)));
             }
             match self.response.chunk().await {
                 Ok(Some(bytes)) => self.framer.push(&bytes),
@@ -240,16 +260,16 @@ impl<F: Framer> Frames<F> {
     /// The slow way is for errors only: following the path costs.
     fn explain(&self, text: &str, plain: &serde_json::Error) -> Error {
         if self.ended && plain.is_eof() {
-            return self.response.place.interrupted();
+            return self.response.0.place.interrupted();
         }
         let excerpt: String = text.chars().take(MAX_ERROR_BODY).collect();
-        self.response.place.malformed("", format!("{plain} in `{excerpt}`"))
+        self.response.0.place.malformed("", format!("{plain} in `{excerpt}`"))
     }
 
     /// Where it comes from, for errors about it.
     #[must_use]
     pub fn place(&self) -> &Place {
-        &self.response.place
+        &self.response.0.place
     }
 
     /// A header's value, if there is one that is text.

@@ -23,7 +23,15 @@ pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&str>) -> Result<reqwest
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(60))
         .http2_keep_alive_interval(Duration::from_secs(30))
-        .redirect(redirect::Policy::custom(follow));
+        .redirect(redirect::Policy::custom(follow))
+        // There is one place where a call is made again, and it is not this.
+        .retry(reqwest::retry::never())
+        // Whatever features of reqwest the program turns on elsewhere: small bodies gain nothing, and a few
+        // compressed bytes can be gigabytes.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd();
     if let Some(address) = proxy {
         let parsed = BaseUrl::parse(address)?;
         let proxy = Proxy::all(parsed.as_url().clone()).map_err(|_| ErrorKind::Config(format!("{parsed} cannot be a proxy")))?;

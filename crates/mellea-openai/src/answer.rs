@@ -114,21 +114,49 @@ pub(crate) async fn open<D: Decode>(
     decoder: impl Fn() -> D + Send + Sync,
     warnings: Vec<Warning>,
 ) -> Result<EventStream> {
-    let read = |response| {
-        let decoder = decoder();
-        async move { Reading::begin(response, decoder, streamed).await }
+    let read = async |response: Response| {
+        // What comes counts, not what was asked for: servers ignore `stream`, in both directions.
+        if response.is_json() || !(streamed || response.is_sse()) {
+            let place = response.place().clone();
+            let body = response.json().await?;
+            return all(body, decoder()).map(Opened::Whole).map_err(|fault| fault.at(&place));
+        }
+        let mut reading = Reading::new(response, decoder())?;
+        while !reading.ended && !reading.decoder.has_begun() {
+            reading.advance().await?;
+        }
+        Ok(Opened::Stream(reading))
     };
-    let mut reading = Box::pin(client.open(request, read)).await?;
-    warnings.into_iter().rev().for_each(|warning| reading.out.push_front(Event::Warning(warning)));
-    Ok(EventStream::new(stream::unfold(reading, |mut reading| async {
-        let next = reading.next().await?;
-        Some((next, reading))
-    })))
+    let warnings = warnings.into_iter().map(Event::Warning);
+    // Boxed: what has more than a kilobyte is dear to allocate, and this is within the future of the call.
+    Ok(match Box::pin(client.open(request, read)).await? {
+        Opened::Whole(events) => EventStream::ready(warnings.chain(events)),
+        Opened::Stream(mut reading) => {
+            warnings.rev().for_each(|warning| reading.out.push_front(warning));
+            EventStream::new(stream::unfold(reading, |mut reading| async {
+                let next = reading.next().await?;
+                Some((next, reading))
+            }))
+        }
+    })
+}
+
+enum Opened<D> {
+    Whole(VecDeque<Event>),
+    Stream(Box<Reading<D>>),
+}
+
+/// The events of an answer that comes at once.
+fn all<D: Decode>(body: D::Whole, mut decoder: D) -> Result<VecDeque<Event>, Fault> {
+    let mut out = VecDeque::with_capacity(8);
+    decoder.whole(body, &mut out)?;
+    decoder.end(&mut out)?;
+    Ok(out)
 }
 
 /// An answer that is being read.
 struct Reading<D> {
-    /// `None` where the whole body was read at once.
+    /// `None` when nothing more will be read.
     frames: Option<Frames<SseFramer>>,
     decoder: D,
     out: VecDeque<Event>,
@@ -139,24 +167,9 @@ struct Reading<D> {
 }
 
 impl<D: Decode> Reading<D> {
-    async fn begin(response: Response, decoder: D, streamed: bool) -> Result<Box<Self>> {
-        let mut reading =
-            Box::new(Self { frames: None, decoder, out: VecDeque::new(), unreadable: 0, first_fault: None, ended: false });
-        // What comes counts, not what was asked for: servers ignore `stream`, in both directions.
-        let kind = response.header("content-type").unwrap_or_default().trim_start().to_ascii_lowercase();
-        if response.is_json() || !(streamed || kind.starts_with("text/event-stream")) {
-            let place = response.place().clone();
-            let body = response.json().await?;
-            let Self { decoder, out, .. } = &mut *reading;
-            decoder.whole(body, out).and_then(|()| decoder.end(out)).map_err(|fault| fault.at(&place))?;
-            reading.ended = true;
-        } else {
-            reading.frames = Some(response.sse()?);
-            while !reading.ended && !reading.decoder.has_begun() {
-                reading.advance().await?;
-            }
-        }
-        Ok(reading)
+    fn new(response: Response, decoder: D) -> Result<Box<Self>> {
+        let frames = Some(response.sse()?);
+        Ok(Box::new(Self { frames, decoder, out: VecDeque::new(), unreadable: 0, first_fault: None, ended: false }))
     }
 
     async fn next(&mut self) -> Option<Result<Event>> {

@@ -122,16 +122,30 @@ impl OpenAi {
         prepared.map_err(|error| self.place(error))
     }
 
-    async fn open(&self, prepared: &Prepared, warnings: Vec<Warning>) -> Result<EventStream> {
-        if self.0.api == Api::Responses {
-            let request = self.post(self.0.dialect.responses_path, &prepared.body)?.options(prepared.call.clone());
-            return answer::open(&self.0.client, request, prepared.streamed, ResponsesDecoder::new, warnings).await;
+    /// Sends a chat as the server is known to want it.
+    async fn open(&self, learned: Learned, request: &ChatRequest, warnings: Vec<Warning>) -> Result<EventStream> {
+        let Prepared { body, call, streamed, means, .. } = self.prepare(learned, request)?;
+        let responses = self.0.api == Api::Responses;
+        let path = if responses { self.0.dialect.responses_path } else { self.0.dialect.chat_path };
+        let outgoing = self.post(path, &body)?.options(call);
+        // It is in the request now, and a call takes long.
+        drop(body);
+        if responses {
+            return answer::open(&self.0.client, outgoing, streamed, ResponsesDecoder::new, warnings).await;
         }
-        let request = self.post(self.0.dialect.chat_path, &prepared.body)?.options(prepared.call.clone());
         let mut settings = ChatSettings::new();
         settings.inline_thinking = self.0.dialect.inline_thinking;
-        settings.unwrap_json_tool = prepared.means == Means::Tool;
-        answer::open(&self.0.client, request, prepared.streamed, || ChatDecoder::new(settings), warnings).await
+        settings.unwrap_json_tool = means == Means::Tool;
+        answer::open(&self.0.client, outgoing, streamed, || ChatDecoder::new(settings), warnings).await
+    }
+
+    /// What the refusal of a chat teaches.
+    fn lesson(&self, learned: Learned, request: &ChatRequest, error: &Error) -> Option<(Learned, Warning)> {
+        if !Memory::may_teach(error) {
+            return None;
+        }
+        let sent = self.prepare(learned, request).ok()?;
+        Memory::learn(learned, &self.0.dialect, &sent.body, error)
     }
 }
 
@@ -199,23 +213,21 @@ impl Backend for OpenAi {
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
         let learned = self.0.memory.now();
-        let prepared = self.prepare(learned, &request)?;
-        let error = match self.open(&prepared, Vec::new()).await {
+        let error = match self.open(learned, &request, Vec::new()).await {
             Ok(events) => return Ok(events),
             Err(error) => error,
         };
-        let Some((learned, warning)) = Memory::learn(learned, &self.0.dialect, &prepared.body, &error) else {
+        let Some((learned, warning)) = self.lesson(learned, &request, &error) else {
             return Err(self.explained(error));
         };
-        let again = self.prepare(learned, &request)?;
-        match self.open(&again, vec![warning]).await {
+        match self.open(learned, &request, vec![warning]).await {
             Ok(events) => {
                 self.0.memory.remember(learned);
                 Ok(events)
             }
             Err(error) => {
                 // Another lesson shows that this one was right.
-                if Memory::learn(learned, &self.0.dialect, &again.body, &error).is_some() {
+                if self.lesson(learned, &request, &error).is_some() {
                     self.0.memory.remember(learned);
                 }
                 Err(self.explained(error))

@@ -70,6 +70,11 @@ impl Memory {
         self.flags.fetch_or(learned.0, Ordering::Relaxed);
     }
 
+    /// Whether an error is a refusal that may teach something.
+    pub(crate) fn may_teach(error: &Error) -> bool {
+        matches!(error.status(), Some(400 | 422))
+    }
+
     /// What a refusal teaches about a request that was made knowing `known`, if anything: then the same call is
     /// worth one more request. It is to be remembered once it turned out to be true.
     pub(crate) fn learn(
@@ -78,7 +83,7 @@ impl Memory {
         sent: &Map<String, Value>,
         error: &Error,
     ) -> Option<(Learned, Warning)> {
-        if !matches!(error.status(), Some(400 | 422)) {
+        if !Self::may_teach(error) {
             return None;
         }
         let said = error.response()?;

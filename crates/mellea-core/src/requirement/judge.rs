@@ -17,7 +17,6 @@ use crate::options::RequestOptions;
 use crate::output::ModelOutput;
 use crate::prompt::Prompts;
 use crate::schema::Schema;
-use crate::thunk::Thunk;
 
 /// A judge's call: what was asked, and what it answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +87,7 @@ impl Judge {
         };
         let request = ChatRequest::new(vec![Message::user(prompt)]).format(Format::JsonSchema(schema.clone())).options(options);
         let warnings = generate::check(&**backend, &request, self.strict)?;
-        let output = match Thunk::start(Arc::clone(backend), request.clone(), warnings, None)?.await {
+        let output = match generate::alone(&**backend, request.clone(), warnings).await {
             Ok(output) => output,
             Err(error) if error.is_answer_fault() => {
                 let output = error.partial().cloned().unwrap_or_default();

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use attempt::Attempt;
 pub use result::{Output, SamplingResult, StopReason};
-pub(crate) use run::{Plan, read, sample};
+pub(crate) use run::{First, Plan, read, sample};
 pub use strategies::{MultiTurn, RejectionSampling, RepairTemplate};
 
 /// Decides how often to try and what to change.

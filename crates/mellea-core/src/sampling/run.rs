@@ -17,10 +17,9 @@ use crate::generate;
 use crate::message::Message;
 use crate::options::Resolved;
 use crate::output::{FinishReason, ModelOutput, Warning};
-use crate::prompt::{self, Arg, Prompts};
+use crate::prompt::{self, Arg, Prompts, Representation};
 use crate::requirement::{Candidate, Judge, Requirement, check_all};
 use crate::telemetry;
-use crate::thunk::Thunk;
 use crate::tool::Tools;
 
 /// A typed value, before its type is known again.
@@ -46,48 +45,47 @@ pub(crate) struct Sampled {
     pub(crate) stopped: StopReason,
     /// What was asked, without repairs.
     pub(crate) asked: Vec<Message>,
+    pub(crate) tools: Tools,
+}
+
+/// A first attempt, ready to be made.
+pub(crate) struct First {
+    pub(crate) request: Arc<ChatRequest>,
+    /// The action's own messages.
+    pub(crate) asked: Vec<Message>,
+    /// The tools of the call and of the action.
+    pub(crate) tools: Tools,
 }
 
 impl Plan {
-    /// The messages that the action comes to, with or without a word on what to repair.
-    async fn ask(&self, action: &dyn DynComponent, repair: &[String]) -> Result<Vec<Message>> {
-        let mut representation = action.representation()?;
-        if !repair.is_empty() {
-            representation = representation.arg("repair", Arg::List(repair.iter().map(Arg::from).collect()));
-        }
+    /// The messages that a representation comes to.
+    async fn render(&self, representation: Representation) -> Result<Vec<Message>> {
         prompt::render(&self.prompts, self.backend.model(), representation).await
     }
 
-    /// The tools of the call and of the action.
-    pub(crate) fn tools(&self, action: &dyn DynComponent) -> Result<Tools> {
-        Ok(self.resolved.tools.clone().merged(&action.representation()?.tools))
-    }
-
     /// The complete request for these messages at the end of the context.
-    pub(crate) fn request(&self, context: &Context, action: &dyn DynComponent, asked: &[Message]) -> Result<ChatRequest> {
+    fn request(&self, context: &Context, format: Option<Format>, tools: &Tools, asked: &[Message]) -> ChatRequest {
         let mut messages = context.view();
         if let Some(system) = &self.resolved.system_prompt {
             messages.insert(0, Message::system(system.as_str()));
         }
         messages.extend_from_slice(asked);
-        let tools = self.tools(action)?;
         let mut request =
             ChatRequest::new(messages).tools(tools.specs().cloned().collect()).options(self.resolved.options.clone());
-        request.format = action.format();
-        Ok(request)
+        request.format = format;
+        request
     }
 
-    /// The complete request of a first attempt, and the action's own messages.
-    pub(crate) async fn first_request(
-        &self,
-        context: &Context,
-        action: &dyn DynComponent,
-    ) -> Result<(ChatRequest, Vec<Message>)> {
+    /// The first attempt.
+    pub(crate) async fn first(&self, context: &Context, action: &dyn DynComponent) -> Result<First> {
         for requirement in &self.requirements {
             requirement.ensure()?;
         }
-        let asked = self.ask(action, &[]).await?;
-        Ok((self.request(context, action, &asked)?, asked))
+        let representation = action.representation()?;
+        let tools = self.resolved.tools.clone().merged(&representation.tools);
+        let asked = self.render(representation).await?;
+        let request = Arc::new(self.request(context, action.format(), &tools, &asked));
+        Ok(First { request, asked, tools })
     }
 
     pub(crate) fn judge(&self) -> Judge {
@@ -107,23 +105,23 @@ impl Plan {
         Ok(warnings)
     }
 
+    /// The request of the next attempt: the first one again, or with a word on what to repair.
     async fn prepare(
         &self,
         next: Next,
-        first: &ChatRequest,
-        asked: &[Message],
+        first: &First,
         context: &Context,
         action: &dyn DynComponent,
         attempts: &[Attempt],
-    ) -> Result<ChatRequest> {
-        match next {
-            Next::Again | Next::Stop => Ok(first.clone()),
+    ) -> Result<Arc<ChatRequest>> {
+        let asked = match next {
+            Next::Again | Next::Stop => return Ok(Arc::clone(&first.request)),
             Next::Repair(reasons) if action.representation()?.is_template("instruction") => {
-                let asked = self.ask(action, &reasons).await?;
-                self.request(context, action, &asked)
+                let repair = Arg::List(reasons.iter().map(Arg::from).collect());
+                self.render(action.representation()?.arg("repair", repair)).await?
             }
             Next::Repair(reasons) | Next::Converse(reasons) => {
-                let mut asked = asked.to_vec();
+                let mut asked = first.asked.clone();
                 for (i, attempt) in attempts.iter().enumerate() {
                     let reasons = if i + 1 == attempts.len() { reasons.clone() } else { attempt.complaints() };
                     let text = self.prompts.render("repair", None, self.backend.model(), minijinja::context! { reasons })?;
@@ -133,24 +131,26 @@ impl Plan {
                     }
                     asked.push(Message::user(text));
                 }
-                self.request(context, action, &asked)
+                asked
             }
-        }
+        };
+        Ok(Arc::new(self.request(context, first.request.format.clone(), &first.tools, &asked)))
     }
 
     /// One attempt from request to verdicts. An error is one that another attempt cannot mend.
     async fn attempt(
         &self,
         number: usize,
-        mut request: ChatRequest,
+        mut request: Arc<ChatRequest>,
         context: &Context,
         asked: &[Message],
         action: &dyn DynComponent,
     ) -> Result<(Attempt, Option<AnyValue>)> {
         let start = Instant::now();
-        request.options.seed = request.options.seed.map(|seed| attempt_seed(seed, number - 1));
+        if let Some(seed) = request.options.seed.map(|seed| attempt_seed(seed, number - 1)) {
+            Arc::make_mut(&mut request).options.seed = Some(seed);
+        }
         let warnings = self.warnings(&request)?;
-        let request = Arc::new(request);
         let mut attempt = Attempt {
             number,
             request: Arc::clone(&request),
@@ -159,8 +159,7 @@ impl Plan {
             verdicts: Vec::new(),
             latency: start.elapsed(),
         };
-        let thunk = Thunk::start(Arc::clone(&self.backend), (*request).clone(), warnings, None)?;
-        let output = match thunk.await {
+        let output = match generate::alone(&*self.backend, (*request).clone(), warnings).await {
             Ok(output) => output,
             Err(error) if error.is_answer_fault() => {
                 attempt.output = error.partial().cloned();
@@ -180,9 +179,13 @@ impl Plan {
             }
             (_, Err(error)) => return Err(error.in_attempt(number)),
         };
-        let context = context.add_turn(asked.iter().cloned(), Arc::clone(&output));
-        let candidate = Candidate { output: &output, value: Some(&*value), context: &context };
-        attempt.verdicts = check_all(&self.requirements, &candidate, &self.judge()).await.map_err(|e| e.in_attempt(number))?;
+        if !self.requirements.is_empty() {
+            let context = context.add_turn(asked.iter().cloned(), Arc::clone(&output));
+            let candidate = Candidate { output: &output, value: Some(&*value), context: &context };
+            let judge = self.judge();
+            let checked = Box::pin(check_all(&self.requirements, &candidate, &judge)).await;
+            attempt.verdicts = checked.map_err(|e| e.in_attempt(number))?;
+        }
         attempt.output = Some(output);
         attempt.latency = start.elapsed();
         Ok((attempt, Some(value)))
@@ -226,7 +229,7 @@ pub(crate) fn read(
 /// What keeps the first attempt from being made, or ends it for another reason than its answer. Later
 /// such errors are on record as [`StopReason::Error`].
 pub(crate) async fn sample(plan: &Plan, context: &Context, action: &dyn DynComponent) -> Result<Sampled> {
-    let (first, asked) = plan.first_request(context, action).await?;
+    let first = plan.first(context, action).await?;
     let budget = plan.strategy.budget();
     let deadline = budget.deadline.map(|time| (time, tokio::time::Instant::now() + time));
     let mut attempts: Vec<Attempt> = Vec::new();
@@ -244,12 +247,13 @@ pub(crate) async fn sample(plan: &Plan, context: &Context, action: &dyn DynCompo
         if next == Next::Stop && started > 0 {
             break StopReason::Strategy;
         }
-        let request = plan.prepare(next, &first, &asked, context, action, &attempts).await?;
+        let request = Box::pin(plan.prepare(next, &first, context, action, &attempts)).await?;
         let wave = budget.concurrency.get().min(budget.attempts.get() - started);
         // A success or an error ends the wave; what is still running is dropped, and so cancelled.
         let mut running: FuturesUnordered<_> = (started + 1..=started + wave)
             .map(|number| {
-                plan.attempt(number, request.clone(), context, &asked, action).instrument(telemetry::attempt_span(number))
+                plan.attempt(number, Arc::clone(&request), context, &first.asked, action)
+                    .instrument(telemetry::attempt_span(number))
             })
             .collect();
         started += wave;
@@ -284,5 +288,5 @@ pub(crate) async fn sample(plan: &Plan, context: &Context, action: &dyn DynCompo
         _ => plan.strategy.choose(&attempts).min(attempts.len().saturating_sub(1)),
     };
     let value = values.into_iter().nth(chosen).flatten();
-    Ok(Sampled { attempts, chosen, value, stopped, asked })
+    Ok(Sampled { attempts, chosen, value, stopped, asked: first.asked, tools: first.tools })
 }

@@ -11,7 +11,7 @@ use crate::component::{Component, DynComponent};
 use crate::error::{ErrorKind, Result};
 use crate::options::{ModelOptions, OptionKey, OptionValue};
 use crate::requirement::Requirement;
-use crate::sampling::{self, Output, Plan, SamplingResult, SamplingStrategy, StopReason};
+use crate::sampling::{self, First, Output, Plan, SamplingResult, SamplingStrategy, StopReason};
 use crate::thunk::Thunk;
 use crate::tool::{Tool, Tools};
 
@@ -55,16 +55,16 @@ impl Call {
     }
 
     /// The request that a first attempt would send.
-    pub(super) async fn preview(self, action: &dyn DynComponent) -> Result<ChatRequest> {
+    pub(super) async fn preview(&self, action: &dyn DynComponent) -> Result<ChatRequest> {
         let snapshot = self.session.snapshot();
-        Ok(self.plan()?.first_request(&snapshot.context, action).await?.0)
+        Ok(Arc::unwrap_or_clone(self.plan()?.first(&snapshot.context, action).await?.request))
     }
 
     /// Runs the call, and commits its turn if it succeeded.
-    pub(super) async fn sample<C: Component>(self, action: &C) -> Result<SamplingResult<C::Output>> {
+    pub(super) async fn sample<C: Component>(&self, action: &C) -> Result<SamplingResult<C::Output>> {
         let snapshot = self.session.snapshot();
         let plan = self.plan()?;
-        let found = sampling::sample(&plan, &snapshot.context, action).await?;
+        let found = Box::pin(sampling::sample(&plan, &snapshot.context, action)).await?;
         let chosen = found.attempts.get(found.chosen);
         let output = chosen.and_then(|attempt| attempt.output.as_ref());
         if let (StopReason::Success, Some(attempt), Some(output)) = (&found.stopped, chosen, output) {
@@ -79,7 +79,7 @@ impl Call {
             attempts: found.attempts.into(),
             chosen: found.chosen,
             stopped: found.stopped,
-            tools: plan.tools(action)?,
+            tools: found.tools,
         })
     }
 
@@ -94,18 +94,17 @@ impl Call {
         let Snapshot { context, version } = self.session.snapshot();
         let mut plan = self.plan()?;
         plan.resolved.options.stream |= streamed;
-        let (request, asked) = plan.first_request(&context, &*action).await?;
-        let tools = plan.tools(&*action)?;
+        let First { request, asked, tools } = plan.first(&context, &*action).await?;
         let warnings = plan.warnings(&request)?;
         let (format, limit) = (request.format.clone(), request.options.max_new_tokens);
-        let (session, sent) = (self.session, Arc::new(request.clone()));
+        let (session, sent) = (self.session, Arc::clone(&request));
         let accept = move |output| {
-            let (output, value) = sampling::read(&*action, format.as_ref(), limit, Arc::new(output));
+            let (output, value) = sampling::read(&*action, format.as_ref(), limit, output);
             value.map_err(|e| e.with_partial(Arc::clone(&output)))?;
             session.commit_turn(&Snapshot { context, version }, &asked, &output, sent)?;
             Ok(output)
         };
-        Ok((Thunk::start(plan.backend, request, warnings, Some(Box::new(accept)))?, tools))
+        Ok((Thunk::start(plan.backend, (*request).clone(), warnings, Box::new(accept))?, tools))
     }
 }
 
@@ -257,6 +256,6 @@ impl<C: Component> IntoFuture for Act<C> {
     type IntoFuture = CallFuture<Output<C::Output>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.sample().await?.into_result() })
+        Box::pin(async move { self.call.sample(&*self.action).await?.into_result() })
     }
 }

@@ -1,11 +1,12 @@
 //! Sessions commit whole turns, once, or none.
 
 use std::future::IntoFuture;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use mellea_core::testing::{Reply, ScriptedBackend};
-use mellea_core::{ChatContext, ErrorKind, Session, check};
+use mellea_core::{ChatContext, ChatRequest, ErrorKind, Session, check};
 
 fn echo() -> ScriptedBackend {
     ScriptedBackend::empty().answer_with(|request| Some(Reply::text(format!("re: {}", request.messages.last()?.text()))))
@@ -23,7 +24,10 @@ async fn eight_calls_at_once_on_a_stateless_session_all_commit() {
 
 #[tokio::test]
 async fn of_two_chats_at_once_one_commits_and_one_keeps_its_answer() {
-    let m = Session::builder(echo()).context(ChatContext::new()).build();
+    let slow = |request: &ChatRequest| {
+        Some(Reply::text(format!("re: {}", request.messages.last()?.text())).latency(Duration::from_millis(20)))
+    };
+    let m = Session::builder(ScriptedBackend::empty().answer_with(slow)).context(ChatContext::new()).build();
     let (one, two) = tokio::join!(m.chat("one").into_future(), m.chat("two").into_future());
     let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
     let (won, lost) = (won.unwrap(), lost.unwrap_err());

@@ -7,13 +7,15 @@ mod refusal;
 mod tests;
 
 use std::error::Error as StdError;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mellea_core::redact::Redactor;
 use mellea_core::{Error, ErrorKind, ProviderError};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use url::Url;
 
 /// The most bytes of a body that an error keeps.
 pub const MAX_ERROR_BODY: usize = 2 << 10;
@@ -32,29 +34,39 @@ pub enum Fault {
     Damaged(&'static str),
 }
 
+/// A service, as its errors name it, and what none of them may show.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) provider: String,
+    pub(crate) redactor: Redactor,
+}
+
 /// Where a call goes, for its errors: provider, model, address, and what must stay secret.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place(Arc<PlaceInner>);
 
-#[derive(Debug)]
 struct PlaceInner {
-    provider: String,
+    service: Arc<Service>,
     model: Option<String>,
-    /// The address without user, password and query.
-    address: String,
-    redactor: Arc<Redactor>,
+    url: Url,
+    /// What of the address may be shown; made when it is first asked for.
+    address: OnceLock<String>,
 }
 
 impl Place {
-    pub(crate) fn new(provider: &str, model: Option<&str>, url: &url::Url, redactor: Arc<Redactor>) -> Self {
-        let (provider, model) = (provider.to_owned(), model.map(str::to_owned));
-        Self(Arc::new(PlaceInner { provider, model, address: shown(url), redactor }))
+    pub(crate) fn new(service: &Arc<Service>, model: Option<String>, url: Url) -> Self {
+        Self(Arc::new(PlaceInner { service: Arc::clone(service), model, url, address: OnceLock::new() }))
+    }
+
+    /// The address as it is called.
+    pub(crate) fn url(&self) -> &Url {
+        &self.0.url
     }
 
     /// The address of the call, without user, password and query.
     #[must_use]
     pub fn address(&self) -> &str {
-        &self.0.address
+        self.0.address.get_or_init(|| shown(&self.0.url))
     }
 
     /// An error of this kind at this place.
@@ -63,15 +75,15 @@ impl Place {
         self.at(Error::new(kind))
     }
 
-    fn at(&self, error: Error) -> Error {
-        error.at(&self.0.provider, self.0.model.as_deref().unwrap_or_default())
+    pub(crate) fn at(&self, error: Error) -> Error {
+        error.at(&self.0.service.provider, self.0.model.as_deref().unwrap_or_default())
     }
 
     /// The response is not what it should be; `path` is where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
         // Secrets first: what is shortened may hold half of one.
-        let clean = |text: String| refusal::shortened(&self.0.redactor.text(&text), 300);
+        let clean = |text: String| refusal::shortened(&self.0.service.redactor.text(&text), 300);
         self.error(ErrorKind::MalformedResponse { path: clean(path.into()), reason: clean(reason.into()) })
     }
 
@@ -92,8 +104,8 @@ impl Place {
 
     /// A response with a status that is none of success.
     pub(crate) fn refusal(&self, status: Option<u16>, headers: &HeaderMap, body: &[u8]) -> Error {
-        let said = refusal::read(status, headers, body, &self.0.redactor);
-        let (error, hint) = refusal::classify(said, self.0.model.as_deref(), &self.0.address);
+        let said = refusal::read(status, headers, body, &self.0.service.redactor);
+        let (error, hint) = refusal::classify(said, self.0.model.as_deref(), self.address());
         let error = self.at(error);
         match hint {
             Some(hint) => error.with_hint(hint),
@@ -118,7 +130,7 @@ impl Place {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let mut said = ProviderError::new("");
-        said.body = Some(excerpt(body, &self.0.redactor));
+        said.body = Some(excerpt(body, &self.0.service.redactor));
         self.malformed(path, error.inner().to_string()).with_response(said)
     }
 
@@ -126,8 +138,8 @@ impl Place {
     pub(crate) fn transport(&self, error: reqwest::Error, connect_limit: Duration) -> Error {
         let error = error.without_url();
         let deepest = deepest(&error);
-        let reason = self.0.redactor.text(&deepest.to_string()).into_owned();
-        let address = &self.0.address;
+        let reason = self.0.service.redactor.text(&deepest.to_string()).into_owned();
+        let address = self.address();
         if error.is_connect() && error.is_timeout() {
             let timeout = ErrorKind::Timeout { phase: mellea_core::TimeoutPhase::Connect, limit: connect_limit };
             return self.error(timeout).with_hint(format!("nothing answers at {address}")).with_source(error);
@@ -150,8 +162,18 @@ impl Place {
     }
 }
 
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("provider", &self.0.service.provider)
+            .field("model", &self.0.model)
+            .field("address", &self.address())
+            .finish()
+    }
+}
+
 /// An address without what may be secret.
-fn shown(url: &url::Url) -> String {
+fn shown(url: &Url) -> String {
     let mut url = url.clone();
     let _ = url.set_username("");
     let _ = url.set_password(None);

@@ -228,6 +228,10 @@ impl<'de, T: Accept<'de>> Accept<'de> for Vec<T> {
     fn list<A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut all = Self::new();
         while let Some(item) = list.next_element_seed(Tolerant::new())? {
+            if all.is_empty() {
+                // Mostly there is one.
+                all.reserve_exact(1);
+            }
             all.extend(item);
         }
         Ok(Some(all))
