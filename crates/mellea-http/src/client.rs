@@ -12,15 +12,13 @@ use tokio::time::Instant;
 
 use crate::auth::{Authorize, Bearer, Outgoing};
 use crate::base::{BaseUrl, Latest};
-use crate::error::{Place, Service};
+use crate::error::{MIN_SECRET, Place, Service};
 use crate::request::{Request, header};
 use crate::response::{Limits, Received, Response, until};
 use crate::retry::{Budget, Retry};
+use crate::settings::ClientSettings;
 use crate::timeouts::Timeouts;
-use crate::{Secret, transport};
-
-/// What is shorter than this is no secret.
-const MIN_SECRET: usize = 4;
+use crate::{Secret, client_setters, transport};
 
 /// A client of one service. Clones share connections, credentials, and the retry budget.
 ///
@@ -57,15 +55,9 @@ impl Client {
             provider: provider.into(),
             base: base.into(),
             default_path: None,
-            http: None,
             auth: None,
-            headers: Vec::new(),
-            timeouts: Timeouts::default(),
-            retry: Retry::default(),
-            limiter: None,
-            proxy: None,
-            insecure: false,
             secrets: Vec::new(),
+            settings: ClientSettings::default(),
         }
     }
 
@@ -195,11 +187,16 @@ impl Client {
         headers.extend(self.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         headers.extend(request.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         if let Some(auth) = &self.0.auth {
+            let before = headers.len();
             let mut outgoing =
                 Outgoing { method: request.0.method.as_str(), url: place.url(), headers: &mut headers, body: &request.0.body };
             let authorized =
                 limits.within(place, Some(Duration::from_secs(60)), TimeoutPhase::Connect, auth.authorize(&mut outgoing));
             authorized.await.and_then(|done| done).map_err(plain)?;
+            if auth.renews() {
+                let added = headers.values().skip(before).filter(|value| value.is_sensitive());
+                added.for_each(|credential| self.0.service.hide(credential));
+            }
         }
         headers.extend(request.0.call.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         let message = self.message(request, place, headers).map_err(plain)?;
@@ -251,15 +248,9 @@ pub struct ClientBuilder {
     provider: String,
     base: String,
     default_path: Option<String>,
-    http: Option<reqwest::Client>,
     auth: Option<Arc<dyn Authorize>>,
-    headers: Vec<(String, String)>,
-    timeouts: Timeouts,
-    retry: Retry,
-    limiter: Option<Limiter>,
-    proxy: Option<String>,
-    insecure: bool,
     secrets: Vec<Secret>,
+    settings: ClientSettings,
 }
 
 impl ClientBuilder {
@@ -280,54 +271,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Sends this header with every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// With these limits of time.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// With this policy of retries.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Sends no more than this limiter lets through; a `Retry-After` pauses it.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// Goes through this proxy, except to the hosts that `NO_PROXY` names. Without it, `HTTP_PROXY`,
-    /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
-    pub fn proxy(mut self, address: impl Into<String>) -> Self {
-        self.proxy = Some(address.into());
-        self
-    }
-
-    /// Uses a ready client of reqwest, with its own proxies, certificates, connection limit and
-    /// redirects; [`Timeouts::connect`] and [`proxy`](Self::proxy) are then left to it. If it
-    /// follows redirects to other hosts, it takes along every header but `Authorization`.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
+    client_setters!();
 
     /// Keeps this text out of errors as well.
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secrets.push(secret.into());
-        self
-    }
-
-    /// Sends keys over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
         self
     }
 
@@ -337,44 +285,45 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`] for an address, header or proxy that cannot be, and for a key that would
     /// go over the open network in the clear.
     pub fn build(self) -> Result<Client> {
+        let ClientSettings { headers: given, timeouts, retry, limiter, proxy, http, insecure } = self.settings;
+        let (timeouts, retry) = (timeouts.unwrap_or_default(), retry.unwrap_or_default());
         let at = |e: Error| e.at(&self.provider, "");
         let mut base = BaseUrl::parse(&self.base).map_err(at)?;
         if let Some(path) = &self.default_path {
             base = base.or_path(path);
         }
-        if self.auth.is_some() && !self.insecure && !base.may_have_key() {
+        if self.auth.is_some() && !insecure && !base.may_have_key() {
             let error = Error::from(ErrorKind::Config(format!("a key would go to {base} in the clear")));
             return Err(at(error).with_hint("use https, or allow it with `insecure`"));
         }
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("mellea/", env!("CARGO_PKG_VERSION"))));
         let mut redactor = Redactor::default();
-        for (name, value) in &self.headers {
+        for (name, value) in &given {
             let (name, value) = header(name, value).map_err(at)?;
             headers.insert(name, value);
         }
         let keys = self.auth.iter().flat_map(|auth| auth.secrets()).chain(self.secrets);
-        // Local servers are given keys such as `x`; without that letter no error could be read.
         let keys = keys.filter(|key| key.expose().len() >= MIN_SECRET);
         keys.for_each(|key| redactor.add(key.expose().to_owned()));
         if let Some(password) = base.as_url().password() {
             redactor.add(password.to_owned());
         }
-        let http = match self.http {
+        let http = match http {
             Some(client) => client,
-            None => transport::client(&self.timeouts, self.proxy.as_deref()).map_err(at)?,
+            None => transport::client(&timeouts, proxy.as_ref()).map_err(at)?,
         };
         Ok(Client(Arc::new(Inner {
             http,
-            service: Arc::new(Service { provider: self.provider, redactor }),
+            service: Arc::new(Service::new(self.provider, redactor)),
             base,
             latest: Latest::default(),
             auth: self.auth,
             headers,
-            timeouts: self.timeouts,
-            retry: self.retry,
-            budget: Budget::new(self.retry.budget),
-            limiter: self.limiter,
+            timeouts,
+            retry,
+            budget: Budget::new(retry.budget),
+            limiter,
         })))
     }
 }

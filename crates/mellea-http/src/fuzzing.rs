@@ -18,7 +18,7 @@ pub fn place(secret: &str) -> Result<Place> {
     let mut redactor = Redactor::default();
     redactor.add(secret.to_owned());
     let base = BaseUrl::parse("http://localhost:1/v1")?;
-    let service = Service { provider: "fuzz".to_owned(), redactor };
+    let service = Service::new("fuzz".to_owned(), redactor);
     Ok(Place::new(&Arc::new(service), Some("model".to_owned()), base.as_url().clone()))
 }
 

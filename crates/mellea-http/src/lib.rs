@@ -11,6 +11,7 @@ mod request;
 mod response;
 mod retry;
 mod secret;
+mod settings;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timeouts;
@@ -25,7 +26,10 @@ pub use request::{CallOptions, Request};
 pub use response::{Frames, MAX_BODY_BYTES, Response};
 pub use retry::Retry;
 pub use secret::Secret;
+pub use settings::ClientSettings;
 pub use timeouts::Timeouts;
 
+/// What limits calls, for [`ClientBuilder::limiter`].
+pub use mellea_core::Limiter;
 /// The HTTP client below, for [`ClientBuilder::http`].
 pub use reqwest;

@@ -6,13 +6,14 @@ use mellea_core::{ErrorKind, Result};
 use reqwest::{NoProxy, Proxy, redirect};
 
 use crate::base::BaseUrl;
+use crate::secret::Secret;
 use crate::timeouts::Timeouts;
 
 /// How often a redirect within one host is followed.
 const MAX_REDIRECTS: usize = 5;
 
 /// A client with these limits, through this proxy.
-pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&str>) -> Result<reqwest::Client> {
+pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&Secret>) -> Result<reqwest::Client> {
     #[cfg(feature = "rustls")]
     {
         // Fails if the program has chosen its own provider, which is then used.
@@ -33,7 +34,7 @@ pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&str>) -> Result<reqwest
         .no_deflate()
         .no_zstd();
     if let Some(address) = proxy {
-        let parsed = BaseUrl::parse(address)?;
+        let parsed = BaseUrl::parse(address.expose())?;
         let proxy = Proxy::all(parsed.as_url().clone()).map_err(|_| ErrorKind::Config(format!("{parsed} cannot be a proxy")))?;
         builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
     }

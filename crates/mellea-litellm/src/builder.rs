@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use mellea_core::limit::Limiter;
 use mellea_core::{Backend, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
-use mellea_http::{Retry, Secret, Timeouts, reqwest};
+use mellea_http::{ClientSettings, Secret, client_setters};
 
 use crate::backend::LiteLlm;
 use crate::control::Control;
@@ -38,13 +37,8 @@ pub struct LiteLlmBuilder {
     pub(crate) credential: Option<Credential>,
     pub(crate) base_url: Option<String>,
     pub(crate) vars: BTreeMap<String, String>,
-    pub(crate) headers: Vec<(String, String)>,
     pub(crate) options: ModelOptions,
-    pub(crate) timeouts: Option<Timeouts>,
-    pub(crate) retry: Option<Retry>,
-    pub(crate) limiter: Option<Limiter>,
-    pub(crate) http: Option<reqwest::Client>,
-    pub(crate) insecure: bool,
+    pub(crate) settings: ClientSettings,
 }
 
 impl LiteLlmBuilder {
@@ -109,12 +103,6 @@ impl LiteLlmBuilder {
         self
     }
 
-    /// Sends this header with every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
     /// An option that every request has unless the session or the call says otherwise.
     ///
     /// LiteLLM's own settings are taken here as well: `api_base` (before [`base_url`](Self::base_url)),
@@ -131,35 +119,7 @@ impl LiteLlmBuilder {
         self
     }
 
-    /// With these limits of time.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = Some(timeouts);
-        self
-    }
-
-    /// With this policy of retries.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
-        self
-    }
-
-    /// Sends no more than this limiter lets through.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// Uses a ready client of reqwest.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Sends keys over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
-        self
-    }
+    client_setters!();
 
     /// The backend. Nothing is sent.
     ///
@@ -186,7 +146,7 @@ impl LiteLlmBuilder {
                 let given = self.credential.is_some() || self.env.first(&provider.key_env).is_some();
                 let given = given || self.env.first(&provider.token_env).is_some();
                 let origin = address.url.as_url().origin().ascii_serialization();
-                let exchange = if given { None } else { exchange::find(provider, &origin, &vars, self.http.as_ref())? };
+                let exchange = if given { None } else { exchange::find(provider, &origin, &vars, &self.settings)? };
                 let credential = match exchange {
                     Some(_) => None,
                     None => self.credential_for(provider, registry, &address)?,

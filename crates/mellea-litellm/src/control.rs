@@ -107,7 +107,8 @@ impl Control {
         builder.credential = self.credential.or(builder.credential.take());
         builder.vars.extend(self.vars.into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Some(retries) = self.retries {
-            builder.retry = Some(builder.retry.unwrap_or_default().attempts(retries.saturating_add(1)));
+            let retry = &mut builder.settings.retry;
+            *retry = Some(retry.unwrap_or_default().attempts(retries.saturating_add(1)));
         }
     }
 }
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(builder.base_url.as_deref(), Some("http://two"));
         assert_eq!(builder.credential, Some(Credential::Key("first".into())));
         assert_eq!(builder.vars["region"], "eu-west-1");
-        assert_eq!(builder.retry.unwrap().attempts, 1);
+        assert_eq!(builder.settings.retry.unwrap().attempts, 1);
         assert_eq!(serde_json::Value::from(options.extra().clone()), json!({"top_p": 0.5}));
         assert_eq!(options.get(ModelOption::Temperature).unwrap(), 0.1);
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use mellea_core::{ErrorKind, Result};
 use mellea_http::auth::{Authorize, Outgoing};
-use mellea_http::{BaseUrl, Client, Secret, reqwest};
+use mellea_http::{BaseUrl, Client, ClientSettings, Secret, reqwest};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -38,12 +38,7 @@ impl fmt::Debug for Exchange {
 }
 
 /// The exchange of a provider, if it has one and the environment holds id and secret for it.
-pub(crate) fn find(
-    provider: &Provider,
-    origin: &str,
-    vars: &Vars<'_>,
-    http: Option<&reqwest::Client>,
-) -> Result<Option<Exchange>> {
+pub(crate) fn find(provider: &Provider, origin: &str, vars: &Vars<'_>, settings: &ClientSettings) -> Result<Option<Exchange>> {
     let Some(OAuth { url, client_id, client_secret, scope, basic }) = &provider.oauth else { return Ok(None) };
     let (Some((_, id)), Some((_, secret))) = (vars.env.first(client_id), vars.env.first(client_secret)) else {
         return Ok(None);
@@ -56,10 +51,7 @@ pub(crate) fn find(
     if place.as_url().scheme() != "https" && !place.is_local() {
         return Err(ErrorKind::Config(format!("the client's secret would go to {place} in the clear")).into());
     }
-    let mut client = Client::builder(provider.name.as_str(), url).secret(secret.clone());
-    if let Some(http) = http {
-        client = client.http(http.clone());
-    }
+    let client = Client::builder(provider.name.as_str(), url).secret(secret.clone()).settings(settings.route());
     let (id, scope) = (id.expose().to_owned(), scope.clone());
     Ok(Some(Exchange { client: client.build()?, id, secret, scope, basic: *basic, token: Mutex::default() }))
 }

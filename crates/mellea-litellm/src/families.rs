@@ -53,12 +53,7 @@ fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, m
     settings.project = vars.find(provider, "project").map(|project| template::safe("project", &project)).transpose()?;
     settings.api_version = vars.find(provider, "api_version");
     settings.options = builder.options;
-    settings.headers = builder.headers;
-    settings.timeouts = builder.timeouts.unwrap_or_default();
-    settings.retry = builder.retry.unwrap_or_default();
-    settings.limiter = builder.limiter;
-    settings.http = builder.http;
-    settings.insecure = builder.insecure;
+    settings.client = builder.settings;
     Ok(settings)
 }
 

@@ -39,23 +39,8 @@ pub(crate) fn backend(
         .header_env
         .iter()
         .filter_map(|(name, variable)| Some((name.clone(), settings.env.get(variable)?.expose().to_owned())));
-    for (name, value) in fixed.chain(from_env).chain(shape.headers).chain(settings.headers.iter().cloned()) {
+    for (name, value) in fixed.chain(from_env).chain(shape.headers) {
         builder = builder.header(name, value);
     }
-    if let Some(timeouts) = settings.timeouts {
-        builder = builder.timeouts(timeouts);
-    }
-    if let Some(retry) = settings.retry {
-        builder = builder.retry(retry);
-    }
-    if let Some(limiter) = settings.limiter {
-        builder = builder.limiter(limiter);
-    }
-    if let Some(http) = settings.http {
-        builder = builder.http(http);
-    }
-    if settings.insecure {
-        builder = builder.insecure();
-    }
-    Ok(Arc::new(builder.options(&settings.options).build()?))
+    Ok(Arc::new(builder.settings(settings.settings).options(&settings.options).build()?))
 }

@@ -9,29 +9,6 @@ use crate::registry::Provider;
 #[cfg(feature = "watsonx")]
 use crate::{env::Env, keys::Credential};
 
-/// Hands what all builders have over to one of another crate.
-macro_rules! common {
-    ($to:expr, $from:expr) => {{
-        let (mut to, from) = ($to, $from);
-        for (name, value) in from.headers {
-            to = to.header(name, value);
-        }
-        if let Some(timeouts) = from.timeouts {
-            to = to.timeouts(timeouts);
-        }
-        if let Some(retry) = from.retry {
-            to = to.retry(retry);
-        }
-        if let Some(limiter) = from.limiter {
-            to = to.limiter(limiter);
-        }
-        if let Some(http) = from.http {
-            to = to.http(http);
-        }
-        if from.insecure { to.insecure() } else { to }
-    }};
-}
-
 /// Ollama, by its own interface. What is not set it finds itself in `OLLAMA_HOST` and `OLLAMA_API_KEY`.
 #[cfg(feature = "ollama")]
 pub(crate) fn ollama(builder: LiteLlmBuilder, provider: &Provider, model: &str) -> Result<Arc<dyn Backend>> {
@@ -46,7 +23,7 @@ pub(crate) fn ollama(builder: LiteLlmBuilder, provider: &Provider, model: &str) 
     if let Some(key) = key {
         ollama = ollama.api_key(key);
     }
-    Ok(Arc::new(common!(ollama, builder).build()?))
+    Ok(Arc::new(ollama.settings(builder.settings).build()?))
 }
 
 /// watsonx.ai. What is not set it finds itself in its variables, whichever way they are spelt.
@@ -61,7 +38,7 @@ pub(crate) fn watsonx(builder: LiteLlmBuilder, provider: &Provider, model: &str)
         let given = builder.vars.get(name).cloned();
         given.or_else(|| Some(env(&provider.vars.get(name)?.env)?.expose().to_owned()))
     };
-    let mut watsonx = mellea_watsonx::WatsonX::builder().model(model).options(builder.options.clone());
+    let mut watsonx = mellea_watsonx::WatsonX::builder().model(model).options(&builder.options);
     if let Some(region) = var("region") {
         watsonx = watsonx.region(region);
     }
@@ -84,5 +61,5 @@ pub(crate) fn watsonx(builder: LiteLlmBuilder, provider: &Provider, model: &str)
         Some(Credential::Token(token)) => watsonx.token(token),
         None => watsonx,
     };
-    Ok(Arc::new(common!(watsonx, builder).build()?))
+    Ok(Arc::new(watsonx.settings(builder.settings).build()?))
 }

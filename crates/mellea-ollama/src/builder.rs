@@ -5,9 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mellea_core::limit::Limiter;
 use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
-use mellea_http::{BaseUrl, Client, Retry, Secret, Timeouts, reqwest};
+use mellea_http::{BaseUrl, Client, ClientSettings, Secret, Timeouts, client_setters};
 use serde_json::Value;
 
 use crate::backend::{Ollama, Settings};
@@ -30,6 +29,9 @@ pub enum Truncation {
 }
 
 /// Sets up an [`Ollama`].
+///
+/// A connection within this machine has 5 s, other limits of time are those of [`Timeouts`]. There is none on
+/// a whole call: one that ends while a model is being loaded makes the next call load it again.
 #[derive(Default)]
 #[must_use = "a backend is made by `build` or `connect`"]
 pub struct OllamaBuilder {
@@ -43,12 +45,7 @@ pub struct OllamaBuilder {
     listeners: Vec<Listener>,
     bar: bool,
     raw_concurrency: Option<NonZeroUsize>,
-    headers: Vec<(String, String)>,
-    timeouts: Option<Timeouts>,
-    retry: Option<Retry>,
-    limiter: Option<Limiter>,
-    http: Option<reqwest::Client>,
-    insecure: bool,
+    settings: ClientSettings,
     options: ModelOptions,
 }
 
@@ -123,43 +120,7 @@ impl OllamaBuilder {
         self
     }
 
-    /// Sends this header with every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// With these limits of time. Default: those of [`Timeouts`], but 5 s for a connection within
-    /// this machine. There is no limit on a whole call: one that ends while a model is being loaded
-    /// makes the next call load it again.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = Some(timeouts);
-        self
-    }
-
-    /// With this policy of retries.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
-        self
-    }
-
-    /// Sends no more than this limiter lets through.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// Uses a ready client of reqwest.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Sends a key over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
-        self
-    }
+    client_setters!();
 
     /// An option for every call, unless the session or the call says otherwise: a
     /// [`ModelOption`](mellea_core::ModelOption) or one of the server's own, such as `top_k`.
@@ -210,23 +171,10 @@ impl OllamaBuilder {
         let base = address(&host);
         let local = BaseUrl::parse(&base).map_err(place)?.is_local();
         let usual = || if local { Timeouts::new().connect(Duration::from_secs(5)) } else { Timeouts::new() };
-        let mut client =
-            Client::builder("ollama", base).timeouts(self.timeouts.unwrap_or_else(usual)).retry(self.retry.unwrap_or_default());
+        let mut client = Client::builder("ollama", base).timeouts(usual()).settings(self.settings);
         let key = self.api_key.or_else(|| environment("OLLAMA_API_KEY").map(Secret::new));
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             client = client.key(key);
-        }
-        for (name, value) in self.headers {
-            client = client.header(name, value);
-        }
-        if let Some(limiter) = self.limiter {
-            client = client.limiter(limiter);
-        }
-        if let Some(http) = self.http {
-            client = client.http(http);
-        }
-        if self.insecure {
-            client = client.insecure();
         }
         let mut listeners = self.listeners;
         listeners.extend(self.bar.then(progress::bar).flatten());

@@ -27,4 +27,4 @@ pub use stream::Decoder;
 pub use wire::{LocalModel, ModelInfo, RunningModel};
 
 /// What the builder takes: limits of time, a policy of retries, a key, a ready client.
-pub use mellea_http::{Retry, Secret, Timeouts, reqwest};
+pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

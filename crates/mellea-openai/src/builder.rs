@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use mellea_core::limit::Limiter;
 use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
 use mellea_http::auth::{Authorize, KeyHeader};
-use mellea_http::{BaseUrl, Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
+use mellea_http::{BaseUrl, Client, ClientBuilder, ClientSettings, Secret, client_setters};
 use serde_json::{Map, Value};
 
 use crate::backend::{Api, Inner, OpenAi};
@@ -25,7 +24,7 @@ use crate::learned::Memory;
 /// none.
 ///
 /// # Requests
-/// A call makes the requests of its [`Retry`] policy. When a server refuses with a message that names a field it wants otherwise
+/// A call makes the requests of its [`Retry`](mellea_http::Retry) policy. When a server refuses with a message that names a field it wants otherwise
 /// (`max_tokens` and `max_completion_tokens`, `stream_options`, `temperature`, the form of the schema), it is changed and asked
 /// again, once for a call; the backend remembers, and the answer has a warning.
 #[derive(Default)]
@@ -39,14 +38,8 @@ pub struct OpenAiBuilder {
     auth: Option<Box<dyn FnOnce(ClientBuilder) -> ClientBuilder + Send + Sync>>,
     organization: Option<String>,
     project: Option<String>,
-    headers: Vec<(String, String)>,
     query: Vec<(String, String)>,
-    timeouts: Option<Timeouts>,
-    retry: Option<Retry>,
-    limiter: Option<Limiter>,
-    proxy: Option<String>,
-    http: Option<reqwest::Client>,
-    insecure: bool,
+    settings: ClientSettings,
     options: ModelOptions,
     context_window: Option<u64>,
     api: Api,
@@ -117,53 +110,13 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Sends this header with every request.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
     /// Adds this parameter to the address of every request, in place of the dialect's of the same name; nothing secret belongs here.
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
         self
     }
 
-    /// With these limits of time.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = Some(timeouts);
-        self
-    }
-
-    /// With this policy of retries; by default three requests for a call.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
-        self
-    }
-
-    /// Sends no more than this limiter lets through.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// Goes through this proxy; without it, the usual variables count.
-    pub fn proxy(mut self, address: impl Into<String>) -> Self {
-        self.proxy = Some(address.into());
-        self
-    }
-
-    /// Uses a ready client of reqwest, with its own proxies, certificates and connection limit.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Sends keys over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
-        self
-    }
+    client_setters!();
 
     /// An option that every call has unless it says otherwise.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
@@ -225,15 +178,7 @@ impl OpenAiBuilder {
                 }
             }
         }
-        client = self.headers.into_iter().fold(client, |client, (name, value)| client.header(name, value));
-        client = self.timeouts.into_iter().fold(client, ClientBuilder::timeouts);
-        client = self.retry.into_iter().fold(client, ClientBuilder::retry);
-        client = self.limiter.into_iter().fold(client, ClientBuilder::limiter);
-        client = self.proxy.into_iter().fold(client, ClientBuilder::proxy);
-        client = self.http.into_iter().fold(client, ClientBuilder::http);
-        if self.insecure {
-            client = client.insecure();
-        }
+        client = client.settings(self.settings);
         let fixed = dialect.query.iter().filter(|(name, _)| !self.query.iter().any(|(own, _)| own == name));
         let mut query: Vec<(String, String)> = fixed.map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         query.extend(self.query);

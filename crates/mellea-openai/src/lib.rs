@@ -19,4 +19,4 @@ pub use builder::OpenAiBuilder;
 
 pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
 /// What the builder takes: limits of time, a policy of retries, a key, a ready client.
-pub use mellea_http::{Retry, Secret, Timeouts, reqwest};
+pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

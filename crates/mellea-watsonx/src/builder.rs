@@ -1,11 +1,10 @@
 //! Setting up the backend: from calls of setters, and from the environment for what they leave open.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 
-use mellea_core::{Error, ErrorKind, Limiter, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
 use mellea_http::auth::Bearer;
-use mellea_http::{Authorize, BaseUrl, Client, Retry, Secret, Timeouts, reqwest};
+use mellea_http::{Authorize, BaseUrl, Client, ClientSettings, Secret, client_setters};
 
 use crate::auth::{Credential, Shared, Tokens, ZenKey, region_url};
 use crate::backend::{Inner, WatsonX};
@@ -58,13 +57,7 @@ pub struct WatsonXBuilder {
     space: Option<String>,
     deployment: Option<String>,
     version: Option<String>,
-    headers: Vec<(String, String)>,
-    timeouts: Option<Timeouts>,
-    retry: Option<Retry>,
-    limiter: Option<Limiter>,
-    http: Option<reqwest::Client>,
-    proxy: Option<Secret>,
-    insecure: bool,
+    settings: ClientSettings,
     options: ModelOptions,
     raw_concurrency: Option<usize>,
 }
@@ -166,48 +159,7 @@ impl WatsonXBuilder {
         self
     }
 
-    /// Sends this header with every call.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// With these limits of time. The exchange of tokens has its own.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = Some(timeouts);
-        self
-    }
-
-    /// With this policy of retries. The exchange of tokens has its own.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = Some(retry);
-        self
-    }
-
-    /// Sends no more than this limiter lets through. `Retry-After` pauses it, and so, for an eighth of
-    /// a second, does the service's word that no more calls are allowed now.
-    pub fn limiter(mut self, limiter: Limiter) -> Self {
-        self.limiter = Some(limiter);
-        self
-    }
-
-    /// Uses a ready client of reqwest, for tokens too.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Goes through this proxy, for tokens too.
-    pub fn proxy(mut self, address: impl AsRef<str>) -> Self {
-        self.proxy = Some(Secret::new(address));
-        self
-    }
-
-    /// Sends keys over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
-        self
-    }
+    client_setters!();
 
     /// With this option for every call that does not set it.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
@@ -216,8 +168,8 @@ impl WatsonXBuilder {
     }
 
     /// With these options for every call that does not set them.
-    pub fn options(mut self, options: impl Borrow<ModelOptions>) -> Self {
-        self.options = std::mem::take(&mut self.options).merged(options.borrow());
+    pub fn options(mut self, options: &ModelOptions) -> Self {
+        self.options = self.options.merged(options);
         self
     }
 
@@ -278,21 +230,8 @@ impl WatsonXBuilder {
             return Err(config(format!("the version `{version}` is no date of the form YYYY-MM-DD")));
         }
         let auth = self.auth_for(&base, env)?;
-        let limiter = self.limiter.unwrap_or_default();
-        let mut client = Client::builder(PROVIDER, url).auth(auth).limiter(limiter.clone());
-        client = client.timeouts(self.timeouts.unwrap_or_default()).retry(self.retry.unwrap_or_default());
-        for (name, value) in self.headers {
-            client = client.header(name, value);
-        }
-        if let Some(http) = self.http {
-            client = client.http(http);
-        }
-        if let Some(proxy) = &self.proxy {
-            client = client.proxy(proxy.expose());
-        }
-        if self.insecure {
-            client = client.insecure();
-        }
+        let limiter = self.settings.limiter.get_or_insert_default().clone();
+        let client = Client::builder(PROVIDER, url).auth(auth).settings(self.settings);
         let context_window = match (&self.model, &scope) {
             (Some(model), _) => model.context_length(),
             (None, Scope::Deployment(_)) => None,
@@ -366,17 +305,8 @@ impl WatsonXBuilder {
     }
 
     /// Tokens that go the way of all calls.
-    fn exchange(&self, mut tokens: TokensBuilder) -> Result<Tokens> {
-        if let Some(http) = &self.http {
-            tokens = tokens.http(http.clone());
-        }
-        if let Some(proxy) = &self.proxy {
-            tokens = tokens.proxy(proxy.expose());
-        }
-        if self.insecure {
-            tokens = tokens.insecure();
-        }
-        tokens.build()
+    fn exchange(&self, tokens: TokensBuilder) -> Result<Tokens> {
+        tokens.settings(self.settings.route()).build()
     }
 }
 

@@ -12,4 +12,4 @@ mod fault;
 mod peer;
 
 pub use fault::{FAULTS, Fault, Sent};
-pub use peer::{CANARY, PEERS, Peer};
+pub use peer::{CANARY, PEERS, Peer, settings};

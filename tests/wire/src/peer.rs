@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mellea_core::Backend;
 use mellea_http::testing::{Reply, Step};
-use mellea_http::{Retry, Timeouts};
+use mellea_http::{ClientSettings, Retry, Timeouts};
 use mellea_litellm::LiteLlm;
 use mellea_ollama::Ollama;
 use mellea_openai::OpenAi;
@@ -19,8 +19,8 @@ pub const CANARY: &str = "sk-canary-0123456789";
 pub struct Peer {
     /// Its name in tables.
     pub name: &'static str,
-    /// The backend, at this address with this policy.
-    pub make: fn(&str, Timeouts, Retry) -> Arc<dyn Backend>,
+    /// The backend, at this address with these settings.
+    pub make: fn(&str, ClientSettings) -> Arc<dyn Backend>,
     /// Whether it asks for a stream even when its caller does not.
     pub always_streams: bool,
     /// The kind of its streams.
@@ -39,6 +39,13 @@ pub struct Peer {
     pub error: fn(&str, &str) -> Value,
     /// An error of the service's own, in the middle of a stream.
     pub error_piece: fn() -> Vec<u8>,
+}
+
+/// These limits of time and this policy of retries.
+pub fn settings(timeouts: Timeouts, retry: Retry) -> ClientSettings {
+    let mut settings = ClientSettings::default();
+    (settings.timeouts, settings.retry) = (Some(timeouts), Some(retry));
+    settings
 }
 
 impl Peer {
@@ -141,8 +148,8 @@ pub const PEERS: [Peer; 8] = [
         name: "ollama",
         finish: "stop",
         piece: |text| format!("{text}\n").into_bytes(),
-        make: |url, timeouts, retry| {
-            Arc::new(Ollama::builder().model("m").host(url).api_key(CANARY).timeouts(timeouts).retry(retry).build().unwrap())
+        make: |url, settings| {
+            Arc::new(Ollama::builder().model("m").host(url).api_key(CANARY).settings(settings).build().unwrap())
         },
         always_streams: true,
         stream_type: "application/x-ndjson",
@@ -166,8 +173,8 @@ pub const PEERS: [Peer; 8] = [
         name: "openai",
         finish: "stop",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| {
-            Arc::new(OpenAi::builder().model("m").base_url(url).api_key(CANARY).timeouts(timeouts).retry(retry).build().unwrap())
+        make: |url, settings| {
+            Arc::new(OpenAi::builder().model("m").base_url(url).api_key(CANARY).settings(settings).build().unwrap())
         },
         always_streams: false,
         stream_type: "text/event-stream",
@@ -181,8 +188,8 @@ pub const PEERS: [Peer; 8] = [
         name: "responses",
         finish: "completed",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| {
-            let backend = OpenAi::builder().model("m").base_url(url).api_key(CANARY).timeouts(timeouts).retry(retry).responses();
+        make: |url, settings| {
+            let backend = OpenAi::builder().model("m").base_url(url).api_key(CANARY).settings(settings).responses();
             Arc::new(backend.build().unwrap())
         },
         always_streams: false,
@@ -206,7 +213,7 @@ pub const PEERS: [Peer; 8] = [
         name: "anthropic",
         finish: "end_turn",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| lite("anthropic/m", url, timeouts, retry),
+        make: |url, settings| lite("anthropic/m", url, settings),
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
@@ -234,7 +241,7 @@ pub const PEERS: [Peer; 8] = [
         name: "gemini",
         finish: "STOP",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| lite("gemini/m", url, timeouts, retry),
+        make: |url, settings| lite("gemini/m", url, settings),
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
@@ -260,7 +267,7 @@ pub const PEERS: [Peer; 8] = [
         name: "bedrock",
         finish: "end_turn",
         piece: |text| amazon("event", "contentBlockDelta", text),
-        make: |url, timeouts, retry| lite("bedrock/m", url, timeouts, retry),
+        make: |url, settings| lite("bedrock/m", url, settings),
         always_streams: false,
         stream_type: "application/vnd.amazon.eventstream",
         pieces: |texts, finish| {
@@ -294,7 +301,7 @@ pub const PEERS: [Peer; 8] = [
         name: "cohere",
         finish: "COMPLETE",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| lite("cohere/m", url, timeouts, retry),
+        make: |url, settings| lite("cohere/m", url, settings),
         always_streams: false,
         stream_type: "text/event-stream",
         pieces: |texts, finish| {
@@ -320,8 +327,8 @@ pub const PEERS: [Peer; 8] = [
         name: "watsonx",
         finish: "stop",
         piece: |text| format!("data: {text}\n\n").into_bytes(),
-        make: |url, timeouts, retry| {
-            let backend = WatsonX::builder().model("m").url(url).token(CANARY).project_id("p").timeouts(timeouts).retry(retry);
+        make: |url, settings| {
+            let backend = WatsonX::builder().model("m").url(url).token(CANARY).project_id("p").settings(settings);
             Arc::new(backend.build().unwrap())
         },
         always_streams: false,
@@ -364,7 +371,7 @@ fn responses_whole(text: &Value, status: &str) -> Value {
         "usage": {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}})
 }
 
-fn lite(model: &str, url: &str, timeouts: Timeouts, retry: Retry) -> Arc<dyn Backend> {
-    let backend = LiteLlm::builder().model(model).base_url(url).api_key(CANARY).timeouts(timeouts).retry(retry);
+fn lite(model: &str, url: &str, settings: ClientSettings) -> Arc<dyn Backend> {
+    let backend = LiteLlm::builder().model(model).base_url(url).api_key(CANARY).settings(settings);
     Arc::new(backend.build().unwrap())
 }

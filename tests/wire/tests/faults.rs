@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mellea_core::{ChatContext, Error, ErrorKind, RejectionSampling, Session};
 use mellea_http::testing::{Server, unused_address};
 use mellea_http::{Retry, Timeouts};
-use mellea_wire_tests::{CANARY, FAULTS, Fault, PEERS, Peer, Sent};
+use mellea_wire_tests::{CANARY, FAULTS, Fault, PEERS, Peer, Sent, settings};
 
 /// What a fault came to.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ async fn meet(fault: &Fault, peer: &Peer, streamed: bool) -> Met {
     };
     let timeouts = Timeouts::new().first_byte(fault.silence).idle(fault.silence);
     let retry = Retry::new().attempts(2).waits(Duration::ZERO, Duration::ZERO);
-    let m = Session::builder((peer.make)(&url, timeouts, retry)).context(ChatContext::new()).build();
+    let m = Session::builder((peer.make)(&url, settings(timeouts, retry))).context(ChatContext::new()).build();
     let before = format!("{:?}", m.context());
     let start = Instant::now();
     let result = if streamed {

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use mellea_core::{Error, ModelOption, Session};
 use mellea_http::testing::{Gate, Reply, Server, Step};
 use mellea_http::{Retry, Timeouts};
-use mellea_wire_tests::{PEERS, Peer};
+use mellea_wire_tests::{PEERS, Peer, settings};
 
 /// Calls, and streams at the same time.
 const CALLS: usize = 20_000;
@@ -74,7 +74,7 @@ async fn server(peer: Peer, streamed: bool, gate: Option<Gate>) -> Server {
 fn session(peer: &Peer, server: &Server, silence: f64) -> Session {
     let timeouts = Timeouts::new().first_byte(Duration::from_secs(60));
     let retry = Retry::new().attempts(2).waits(Duration::ZERO, Duration::ZERO).budget(1_000_000);
-    let backend = (peer.make)(&server.url(), timeouts, retry);
+    let backend = (peer.make)(&server.url(), settings(timeouts, retry));
     Session::builder(backend).option(ModelOption::StreamTimeout, silence).build()
 }
 

@@ -2,6 +2,7 @@
 
 mod overflow;
 mod refusal;
+mod service;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use mellea_core::{Error, ErrorKind, ProviderError};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
+
+pub(crate) use service::{MIN_SECRET, Service};
 
 /// The most bytes of a body that an error keeps.
 pub const MAX_ERROR_BODY: usize = 2 << 10;
@@ -32,13 +35,6 @@ pub enum Fault {
     Cut,
     /// A frame is damaged.
     Damaged(&'static str),
-}
-
-/// A service, as its errors name it, and what none of them may show.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) provider: String,
-    pub(crate) redactor: Redactor,
 }
 
 /// Where a call goes, for its errors: provider, model, address, and what must stay secret.
@@ -83,7 +79,8 @@ impl Place {
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
         // Secrets first: what is shortened may hold half of one.
-        let clean = |text: String| refusal::shortened(&self.0.service.redactor.text(&text), 300);
+        let redactor = self.0.service.redactor();
+        let clean = |text: String| refusal::shortened(&redactor.text(&text), 300);
         self.error(ErrorKind::MalformedResponse { path: clean(path.into()), reason: clean(reason.into()) })
     }
 
@@ -104,7 +101,7 @@ impl Place {
 
     /// A response with a status that is none of success.
     pub(crate) fn refusal(&self, status: Option<u16>, headers: &HeaderMap, body: &[u8]) -> Error {
-        let said = refusal::read(status, headers, body, &self.0.service.redactor);
+        let said = refusal::read(status, headers, body, &self.0.service.redactor());
         let (error, hint) = refusal::classify(said, self.0.model.as_deref(), self.address());
         let error = self.at(error);
         match hint {
@@ -130,7 +127,7 @@ impl Place {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let mut said = ProviderError::new("");
-        said.body = Some(excerpt(body, &self.0.service.redactor));
+        said.body = Some(excerpt(body, &self.0.service.redactor()));
         self.malformed(path, error.inner().to_string()).with_response(said)
     }
 
@@ -138,7 +135,7 @@ impl Place {
     pub(crate) fn transport(&self, error: reqwest::Error, connect_limit: Duration) -> Error {
         let error = error.without_url();
         let deepest = deepest(&error);
-        let reason = self.0.service.redactor.text(&deepest.to_string()).into_owned();
+        let reason = self.0.service.redactor().text(&deepest.to_string()).into_owned();
         let address = self.address();
         if error.is_connect() && error.is_timeout() {
             let timeout = ErrorKind::Timeout { phase: mellea_core::TimeoutPhase::Connect, limit: connect_limit };

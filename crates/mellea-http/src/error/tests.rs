@@ -9,7 +9,7 @@ fn place() -> Place {
     let mut redactor = Redactor::default();
     redactor.add("canary".to_owned());
     let url = url::Url::parse("https://user:canary@h.example/v1/chat?key=canary").unwrap();
-    Place::new(&Arc::new(Service { provider: "p".to_owned(), redactor }), Some("m".to_owned()), url)
+    Place::new(&Arc::new(Service::new("p".to_owned(), redactor)), Some("m".to_owned()), url)
 }
 
 fn refusal(status: u16, body: &str) -> Error {

@@ -34,9 +34,8 @@ mod testing;
 
 use std::sync::Arc;
 
-use mellea_core::limit::Limiter;
 use mellea_core::{Backend, Error, ErrorKind, ModelOptions, Result};
-use mellea_http::{Client, ClientBuilder, Retry, Secret, Timeouts, reqwest};
+use mellea_http::{Client, ClientBuilder, ClientSettings, Secret};
 
 /// What a native backend is made of. The model stands without its prefix.
 #[derive(Clone, Debug, Default)]
@@ -51,24 +50,14 @@ pub(crate) struct Settings {
     pub(crate) base_url: Option<String>,
     /// Options that every request has unless the call says otherwise.
     pub(crate) options: ModelOptions,
-    /// More headers of every request.
-    pub(crate) headers: Vec<(String, String)>,
-    /// The limits of time.
-    pub(crate) timeouts: Timeouts,
-    /// The policy of retries.
-    pub(crate) retry: Retry,
-    /// The limit of calls at once and per second.
-    pub(crate) limiter: Option<Limiter>,
-    /// A ready HTTP client.
-    pub(crate) http: Option<reqwest::Client>,
+    /// What its client is told.
+    pub(crate) client: ClientSettings,
     /// The region (Bedrock) or location (Vertex AI), instead of those of the environment.
     pub(crate) region: Option<String>,
     /// The project (Vertex AI), instead of that of the environment.
     pub(crate) project: Option<String>,
     /// The version of the interface, instead of the family's own.
     pub(crate) api_version: Option<String>,
-    /// Whether keys may go over plain `http` on the open network.
-    pub(crate) insecure: bool,
 }
 
 impl Settings {
@@ -81,19 +70,8 @@ impl Settings {
 impl Settings {
     /// The client of the service at `base_url`, or at the family's own address.
     fn client(&self, base: &str) -> ClientBuilder {
-        let mut builder = Client::builder(self.provider.as_str(), self.base_url.as_deref().unwrap_or(base))
-            .timeouts(self.timeouts)
-            .retry(self.retry);
-        for (name, value) in &self.headers {
-            builder = builder.header(name, value);
-        }
-        if let Some(limiter) = &self.limiter {
-            builder = builder.limiter(limiter.clone());
-        }
-        if let Some(http) = &self.http {
-            builder = builder.http(http.clone());
-        }
-        if self.insecure { builder.insecure() } else { builder }
+        let base = self.base_url.as_deref().unwrap_or(base);
+        Client::builder(self.provider.as_str(), base).settings(self.client.clone())
     }
 
     /// An error of what was set.

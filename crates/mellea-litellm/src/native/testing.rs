@@ -10,7 +10,7 @@ use mellea_core::{
     ToolChoice, ToolSpec,
 };
 use mellea_http::testing::{Recorded, Reply, Server, Step};
-use mellea_http::{Framer, Retry};
+use mellea_http::{ClientSettings, Framer, Retry};
 use serde_json::{Value, json};
 
 use super::Settings;
@@ -30,12 +30,9 @@ pub(super) fn corpus(path: &str) -> Vec<u8> {
 
 /// Settings for a model at this server, without pauses between attempts.
 pub(super) fn settings(provider: &str, model: &str, base: &str) -> Settings {
-    Settings {
-        api_key: Some(CANARY.into()),
-        base_url: Some(base.to_owned()),
-        retry: Retry::new().waits(std::time::Duration::ZERO, std::time::Duration::ZERO),
-        ..Settings::new(provider, model)
-    }
+    let mut client = ClientSettings::default();
+    client.retry = Some(Retry::new().waits(std::time::Duration::ZERO, std::time::Duration::ZERO));
+    Settings { api_key: Some(CANARY.into()), base_url: Some(base.to_owned()), client, ..Settings::new(provider, model) }
 }
 
 pub(super) fn weather() -> ToolSpec {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mellea_core::{Error, ErrorKind, Result};
 use mellea_http::auth::Outgoing;
 use mellea_http::reqwest::header::AUTHORIZATION;
-use mellea_http::{Authorize, BaseUrl, Client, Retry, Secret, Timeouts, reqwest};
+use mellea_http::{Authorize, BaseUrl, Client, ClientSettings, Secret, Timeouts, client_setters};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -261,16 +261,14 @@ impl State {
 }
 
 /// Sets up [`Tokens`].
+///
+/// The exchange has 20 s for the first byte and 50 s in all: a call waits at most a minute for its token.
 #[must_use = "tokens are made by `build`"]
 #[derive(Clone)]
 pub struct TokensBuilder {
     url: String,
     grantee: Grantee,
-    http: Option<reqwest::Client>,
-    proxy: Option<Secret>,
-    timeouts: Timeouts,
-    retry: Retry,
-    insecure: bool,
+    settings: ClientSettings,
 }
 
 impl TokensBuilder {
@@ -278,7 +276,9 @@ impl TokensBuilder {
         let short = Duration::from_secs(20);
         // Less than the minute that a call waits for its credentials.
         let timeouts = Timeouts::new().first_byte(short).idle(short).total(Duration::from_secs(50));
-        Self { url: url.into(), grantee, http: None, proxy: None, timeouts, retry: Retry::new(), insecure: false }
+        let mut settings = ClientSettings::default();
+        settings.timeouts = Some(timeouts);
+        Self { url: url.into(), grantee, settings }
     }
 
     /// Asks at this address. One without a path gets the usual one, such as `/identity/token`.
@@ -287,36 +287,7 @@ impl TokensBuilder {
         self
     }
 
-    /// With these limits of time; 20 s for the first byte and 50 s in all otherwise. A call waits at
-    /// most a minute for its token.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// With this policy of retries; three attempts otherwise.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// Uses a ready client of reqwest.
-    pub fn http(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Goes through this proxy.
-    pub fn proxy(mut self, address: impl AsRef<str>) -> Self {
-        self.proxy = Some(Secret::new(address));
-        self
-    }
-
-    /// Sends the key over plain `http` to hosts of the open network as well.
-    pub fn insecure(mut self) -> Self {
-        self.insecure = true;
-        self
-    }
+    client_setters!();
 
     /// The tokens; nothing is asked for yet.
     ///
@@ -327,20 +298,10 @@ impl TokensBuilder {
         if self.grantee.secret().is_empty() {
             return Err(Error::from(ErrorKind::Config("the key or password for watsonx.ai is empty".to_owned())).at(PROVIDER, ""));
         }
-        let mut client = Client::builder(PROVIDER, self.url)
+        let client = Client::builder(PROVIDER, self.url)
             .default_path(self.grantee.path())
             .auth(InBody(self.grantee.secret().clone()))
-            .timeouts(self.timeouts)
-            .retry(self.retry);
-        if let Some(http) = self.http {
-            client = client.http(http);
-        }
-        if let Some(proxy) = self.proxy {
-            client = client.proxy(proxy.expose());
-        }
-        if self.insecure {
-            client = client.insecure();
-        }
+            .settings(self.settings);
         Ok(Tokens::from_source(Exchange { client: client.build()?, grantee: self.grantee }))
     }
 }

@@ -85,6 +85,17 @@ async fn a_token_that_is_refused_for_good_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_token_that_a_service_repeats_is_not_shown() {
+    let server = Server::start().await.unwrap();
+    server.on(IAM).replies([grant("opaque-canary-1"), grant("opaque-canary-2")]);
+    let repeats = "nobody knows opaque-canary-1 nor opaque-canary-2";
+    server.on(CHAT).reply(refusal(401, "authentication_token_expired", repeats));
+    let error = all(&with_key(&server).build().unwrap(), ask("1")).await.unwrap_err();
+    assert_eq!(requests_to(&server, "/identity/token").len(), 2);
+    assert!(error.to_string().contains("nobody knows") && !shown(&error).contains("canary"), "{error}");
+}
+
+#[tokio::test]
 async fn a_key_that_iam_does_not_take_is_told_and_not_shown() {
     for status in [400, 401, 403] {
         let server = Server::start().await.unwrap();

@@ -6,7 +6,7 @@ use mellea_core::tool::tool_fn;
 use mellea_core::{ErrorKind, ModelOption, ModelOptions, Session};
 use mellea_http::testing::{Recorded, Server};
 use mellea_http::{Retry, Timeouts};
-use mellea_wire_tests::{PEERS, Peer};
+use mellea_wire_tests::{PEERS, Peer, settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn call(peer: &Peer, options: &ModelOptions, tools: bool, strict: bool) ->
     let streamed = options.get(ModelOption::Stream).is_some();
     let answer = peer.answer(streamed);
     server.handle(move |_| answer.clone());
-    let mut session = Session::builder((peer.make)(&server.url(), Timeouts::new(), Retry::never()));
+    let mut session = Session::builder((peer.make)(&server.url(), settings(Timeouts::new(), Retry::never())));
     if strict {
         session = session.strict();
     }

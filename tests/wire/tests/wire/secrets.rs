@@ -8,7 +8,7 @@ use mellea_core::testing::Recorder;
 use mellea_core::{ChatContext, Session};
 use mellea_http::testing::{Recorded, Reply, Server};
 use mellea_http::{Retry, Timeouts};
-use mellea_wire_tests::{CANARY, PEERS};
+use mellea_wire_tests::{CANARY, PEERS, settings};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -62,7 +62,7 @@ async fn a_key_is_shown_nowhere() {
         let server = Server::start().await.unwrap();
         server.handle(parrot);
         let retry = Retry::new().attempts(2).waits(Duration::ZERO, Duration::ZERO);
-        let recorder = Arc::new(Recorder::new((peer.make)(&server.url(), Timeouts::new(), retry)));
+        let recorder = Arc::new(Recorder::new((peer.make)(&server.url(), settings(Timeouts::new(), retry))));
         let m = Session::builder(Arc::clone(&recorder)).context(ChatContext::new()).build();
         let mut shown = format!("{:?} {:#?} {m:?} {:?}", m.backend(), m.backend(), m.context());
         for streamed in [false, true] {

@@ -104,23 +104,12 @@ fn compatible(
         .model(settings.model.as_str())
         .base_url(base.join(&path, &[]).as_str())
         .auth(TokenAuth(source))
-        .timeouts(settings.timeouts)
-        .retry(settings.retry)
         .options(&settings.options);
     let quota = quota_project(env).map(|project| ("x-goog-user-project".to_owned(), project));
-    for (name, value) in quota.into_iter().chain(settings.headers) {
+    if let Some((name, value)) = quota {
         builder = builder.header(name, value);
     }
-    if let Some(limiter) = settings.limiter {
-        builder = builder.limiter(limiter);
-    }
-    if let Some(http) = settings.http {
-        builder = builder.http(http);
-    }
-    if settings.insecure {
-        builder = builder.insecure();
-    }
-    Ok(Arc::new(builder.build()?))
+    Ok(Arc::new(builder.settings(settings.client).build()?))
 }
 
 /// A project, and where its models are.
