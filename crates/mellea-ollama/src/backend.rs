@@ -123,7 +123,7 @@ impl Ollama {
         let open = async {
             for _ in 0..2 {
                 let read = async |response| Live::begin(response, check, self.clone()).await;
-                let live = self.0.client.open(request.clone(), read).await.map_err(|error| self.explain(error))?;
+                let live = Box::pin(self.0.client.open(request.clone(), read)).await.map_err(|error| self.explain(error))?;
                 if !live.only_loaded() {
                     return Ok(live);
                 }

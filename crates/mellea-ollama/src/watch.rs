@@ -29,7 +29,7 @@ impl Ollama {
         let Some((end, limit)) = end else { return work.await };
         let silent = async {
             sleep_until(end - (limit / 4).min(ASK)).await;
-            let doing = timeout_at(end, self.doing()).await.unwrap_or_else(|_| self.unresponsive());
+            let doing = timeout_at(end, Box::pin(self.doing())).await.unwrap_or_else(|_| self.unresponsive());
             sleep_until(end).await;
             doing
         };

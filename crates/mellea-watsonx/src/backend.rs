@@ -98,7 +98,7 @@ impl WatsonX {
             // A gateway that cannot stream answers as a whole.
             if streamed && !response.is_json() { piecewise(response).await } else { whole(response).await }
         };
-        self.0.client.open(post, read).await
+        Box::pin(self.0.client.open(post, read)).await
     }
 
     async fn continued(&self, request: RawRequest) -> Result<ModelOutput> {

@@ -105,7 +105,7 @@ impl<W: Wire> Native<W> {
             decoder.whole(&body, &mut events).map_err(|fault| fault.at(&place))?;
             Ok(events)
         };
-        Ok(EventStream::ready(self.client.open(outgoing, read).await?))
+        Ok(EventStream::ready(Box::pin(self.client.open(outgoing, read)).await?))
     }
 
     async fn stream(&self, outgoing: Request, plan: &Plan) -> Result<EventStream> {
@@ -124,7 +124,7 @@ impl<W: Wire> Native<W> {
             }
             Ok(streaming)
         };
-        let streaming = self.client.open(outgoing, read).await?;
+        let streaming = Box::pin(self.client.open(outgoing, read)).await?;
         Ok(EventStream::new(stream::try_unfold(streaming, Streaming::next)))
     }
 }
