@@ -83,7 +83,7 @@ pub(crate) async fn alone(backend: &dyn Backend, request: ChatRequest, warnings:
         telemetry::record_result(&result);
         result.map_err(|e| e.at(backend.provider(), backend.model()))
     };
-    // Boxed here and there on the way of every call: allocators are slow with what has more than a kilobyte.
+    // Boxed, as others on the way of a call are: allocators are slow with what has more than a kilobyte.
     Box::pin(run.instrument(span)).await
 }
 

@@ -27,6 +27,9 @@ pub(crate) trait Decode: Send + 'static {
 
     fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault>;
 
+    /// Is told that the body has ended as a body should.
+    fn body_ended(&mut self, _out: &mut VecDeque<Event>) {}
+
     /// Whether the answer is complete, even if the end was not announced.
     fn is_complete(&self) -> bool;
 
@@ -58,6 +61,10 @@ impl Decode for ChatDecoder {
 
     fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         Self::end(self, out)
+    }
+
+    fn body_ended(&mut self, out: &mut VecDeque<Event>) {
+        Self::body_ended(self, out);
     }
 
     fn is_complete(&self) -> bool {
@@ -218,8 +225,13 @@ impl<D: Decode> Reading<D> {
             // The answer was complete, and only the end of the stream was lost.
             Some(Err(_)) if self.decoder.is_complete() => self.end(),
             Some(Err(error)) => Err(error),
-            None if self.decoder.is_complete() => self.end(),
-            None => Err(self.first_fault.take().unwrap_or_else(|| frames.place().interrupted())),
+            None => {
+                self.decoder.body_ended(&mut self.out);
+                match self.decoder.is_complete() {
+                    true => self.end(),
+                    false => Err(self.first_fault.take().unwrap_or_else(|| frames.place().interrupted())),
+                }
+            }
         }
     }
 

@@ -135,6 +135,7 @@ impl OpenAi {
         }
         let mut settings = ChatSettings::new();
         settings.inline_thinking = self.0.dialect.inline_thinking;
+        settings.says_finish = self.0.dialect.says_finish;
         settings.unwrap_json_tool = means == Means::Tool;
         answer::open(&self.0.client, outgoing, streamed, || ChatDecoder::new(settings), warnings).await
     }

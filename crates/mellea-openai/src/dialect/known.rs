@@ -64,6 +64,7 @@ impl Dialect {
         reasoning_field: "reasoning_content",
         reasoning_details: false,
         inline_thinking: true,
+        says_finish: true,
         drop: &[],
         rename: &[],
         max_temperature: None,

@@ -72,6 +72,9 @@ pub struct Dialect {
     pub reasoning_details: bool,
     /// Whether a `<think>` block at the start of an answer is reasoning.
     pub inline_thinking: bool,
+    /// Whether the server says when an answer in pieces is complete, by a reason or by `[DONE]`. Where it does not, the
+    /// end of the body is taken for that, with a warning; a connection that is lost is an error in any case.
+    pub says_finish: bool,
     /// Fields that the service refuses or ignores: they are left out, and a warning says so.
     pub drop: &'static [&'static str],
     /// Fields that have another name here.
@@ -263,6 +266,8 @@ impl Dialect {
         reasoning_details: bool,
         /// With this [`inline_thinking`](Self#structfield.inline_thinking).
         inline_thinking: bool,
+        /// With this [`says_finish`](Self#structfield.says_finish).
+        says_finish: bool,
         /// With these fields to [`drop`](Self#structfield.drop).
         drop: &'static [&'static str],
         /// With these fields to [`rename`](Self#structfield.rename).

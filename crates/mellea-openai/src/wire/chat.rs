@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use mellea_core::{Event, FinishReason};
+use mellea_core::{Event, FinishReason, Warning};
 use serde_json::Value;
 
 use super::replay::Replay;
@@ -17,13 +17,15 @@ pub struct ChatSettings {
     pub inline_thinking: bool,
     /// Whether a call of the tool [`JSON_TOOL`] is the answer's text.
     pub unwrap_json_tool: bool,
+    /// Whether the end of an answer is said; if not, the end of the body will do.
+    pub says_finish: bool,
 }
 
 impl ChatSettings {
     /// Inline reasoning is found, tool calls are as they are.
     #[must_use]
     pub const fn new() -> Self {
-        Self { inline_thinking: true, unwrap_json_tool: false }
+        Self { inline_thinking: true, unwrap_json_tool: false, says_finish: true }
     }
 }
 
@@ -116,6 +118,15 @@ impl ChatDecoder {
         }
         self.done = true;
         Ok(())
+    }
+
+    /// Says that the body has ended as a body should.
+    pub fn body_ended(&mut self, out: &mut VecDeque<Event>) {
+        if !self.settings.says_finish && self.begun && !self.is_complete() {
+            self.done = true;
+            let message = "the server did not say that the answer is complete".to_owned();
+            out.push_back(Event::Warning(Warning::Other { message }));
+        }
     }
 
     /// Whether the answer is complete, so that the stream may end.

@@ -66,6 +66,21 @@ async fn an_end_without_either_is_an_interruption() {
 }
 
 #[tokio::test]
+async fn a_server_that_never_says_the_end_may_be_taken_at_the_end_of_the_body() {
+    let cut = Reply::stream("text/event-stream", [Step::send(piece("partial")), Step::Cut]);
+    let server = Server::start().await.unwrap();
+    server.on(PATH).replies([sse(&[&piece("all"), &piece(" of it")]), cut, sse(&[])]);
+    let backend = at(&server, Dialect::GENERIC.says_finish(false)).retry(mellea_openai::Retry::never()).build().unwrap();
+    let answer = ask(&backend, streamed(hi())).await;
+    assert_eq!((answer.text.as_str(), answer.finish), ("all of it", Some(FinishReason::Stop)));
+    assert!(answer.warnings[0].to_string().contains("did not say that the answer is complete"), "{:?}", answer.warnings);
+    for what in ["a lost connection", "nothing at all"] {
+        let (_, error) = try_ask(&backend, streamed(hi())).await;
+        assert!(matches!(error.unwrap().kind(), ErrorKind::StreamInterrupted), "{what}");
+    }
+}
+
+#[tokio::test]
 async fn errors_within_a_stream_end_it() {
     for error in [
         event(&json!({"error": {"message": "out of memory", "type": "api_error"}})),
