@@ -12,6 +12,8 @@ struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Those that are too large for what a thread keeps to itself: glibc keeps up to 1032 bytes.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "an allocator can only be written so; it hands everything on as it comes")]
 // SAFETY: every call goes to the system's allocator unchanged.
@@ -19,6 +21,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
         BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        LARGE.fetch_add(usize::from(layout.size() > 1032), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -44,10 +47,11 @@ fn count<T>(runtime: &tokio::runtime::Runtime, what: &str, call: impl AsyncFn() 
     const CALLS: usize = 1_000;
     // The first calls fill caches.
     (0..10).for_each(|_| drop(runtime.block_on(call())));
-    let (count, bytes) = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let now = || [&COUNT, &BYTES, &LARGE].map(|counter| counter.load(Ordering::Relaxed));
+    let before = now();
     (0..CALLS).for_each(|_| drop(runtime.block_on(call())));
-    let (count, bytes) = (COUNT.load(Ordering::Relaxed) - count, BYTES.load(Ordering::Relaxed) - bytes);
-    println!("{what}: {} allocations, {} bytes", count / CALLS, bytes / CALLS);
+    let [count, bytes, large] = std::array::from_fn(|i| (now()[i] - before[i]) / CALLS);
+    println!("{what}: {count} allocations ({large} large), {bytes} bytes");
 }
 
 fn main() {
