@@ -50,7 +50,9 @@ fn count<T>(runtime: &tokio::runtime::Runtime, what: &str, call: impl AsyncFn() 
     let now = || [&COUNT, &BYTES, &LARGE].map(|counter| counter.load(Ordering::Relaxed));
     let before = now();
     (0..CALLS).for_each(|_| drop(runtime.block_on(call())));
-    let [count, bytes, large] = std::array::from_fn(|i| (now()[i] - before[i]) / CALLS);
+    let of_one = |(after, before): (usize, usize)| (after - before) / CALLS;
+    let mut each = now().into_iter().zip(before).map(of_one);
+    let (count, bytes, large) = (each.next().unwrap(), each.next().unwrap(), each.next().unwrap());
     println!("{what}: {count} allocations ({large} large), {bytes} bytes");
 }
 
