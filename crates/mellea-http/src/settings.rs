@@ -10,7 +10,21 @@ use crate::{Retry, Secret, Timeouts, reqwest};
 ///
 /// A builder with a field `settings` of this type gets the setters from
 /// [`client_setters!`](crate::client_setters), and hands it on with
-/// [`ClientBuilder::settings`](crate::ClientBuilder::settings).
+/// [`ClientBuilder::settings`](crate::ClientBuilder::settings). Every backend's builder has them, so one value can
+/// serve several:
+///
+/// ```
+/// use mellea_http::{Client, ClientSettings, Retry};
+///
+/// # fn main() -> mellea_core::Result<()> {
+/// let mut settings = ClientSettings::default();
+/// settings.retry = Some(Retry::never());
+/// settings.headers.push(("x-team".to_owned(), "blue".to_owned()));
+/// let one = Client::builder("one", "http://localhost:8001").settings(settings.clone()).build()?;
+/// let two = Client::builder("two", "http://localhost:8002").settings(settings).build()?;
+/// assert_eq!((one.max_requests(), two.max_requests()), (1, 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct ClientSettings {
@@ -121,8 +135,7 @@ macro_rules! client_setters {
         }
 
         /// Uses a ready client of reqwest, with its own proxies, certificates, connection limit and
-        /// redirects; [`Timeouts::connect`]($crate::Timeouts#structfield.connect) and a proxy set here
-        /// are then left to it. If it follows redirects to other hosts, it takes along every header but
+        /// redirects; the limit on connecting and a proxy set here are then left to it. If it follows redirects to other hosts, it takes along every header but
         /// `Authorization`.
         pub fn http(mut self, client: $crate::reqwest::Client) -> Self {
             self.settings.http = Some(client);
