@@ -187,14 +187,15 @@ impl Client {
         headers.extend(self.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         headers.extend(request.0.headers.iter().map(|(n, v)| (n.clone(), v.clone())));
         if let Some(auth) = &self.0.auth {
-            let before = headers.len();
             let mut outgoing =
                 Outgoing { method: request.0.method.as_str(), url: place.url(), headers: &mut headers, body: &request.0.body };
             let authorized =
                 limits.within(place, Some(Duration::from_secs(60)), TimeoutPhase::Connect, auth.authorize(&mut outgoing));
             authorized.await.and_then(|done| done).map_err(plain)?;
             if auth.renews() {
-                let added = headers.values().skip(before).filter(|value| value.is_sensitive());
+                // What was there before is the program's own, and may be as harmless as the name of a team.
+                let own = |value| self.0.headers.values().chain(request.0.headers.values()).any(|own| own == value);
+                let added = headers.values().filter(|value| value.is_sensitive() && !own(*value));
                 added.for_each(|credential| self.0.service.hide(credential));
             }
         }
