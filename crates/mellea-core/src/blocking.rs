@@ -74,8 +74,13 @@ fn worker() -> Result<&'static UnboundedSender<Job>> {
         .ok_or_else(|| ErrorKind::Runtime("the thread for blocking calls could not be started").into())
 }
 
+/// Whether waiting here would block a runtime.
+fn in_async() -> bool {
+    ON_WORKER.get() || tokio::runtime::Handle::try_current().is_ok()
+}
+
 fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T> {
-    if ON_WORKER.get() || tokio::runtime::Handle::try_current().is_ok() {
+    if in_async() {
         return Err(Error::from(ErrorKind::Runtime("`wait` was called from async code")).with_hint("use `.await` there"));
     }
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -105,7 +110,7 @@ pub fn iterate<S>(stream: S) -> Iterate<S>
 where
     S: Stream<Item: Send> + Send + Unpin + 'static,
 {
-    Iterate { stream: Some(stream) }
+    Iterate { stream: Some(stream), ended: false }
 }
 
 /// Waits for a future that gives a [`Result`].
@@ -119,15 +124,28 @@ pub fn wait<T: Send + 'static>(future: impl Future<Output = Result<T>> + Send + 
 /// A stream as an iterator, see [`iterate`]. It ends early if it is read from async code.
 pub struct Iterate<S> {
     stream: Option<S>,
+    ended: bool,
+}
+
+impl<S> Iterate<S> {
+    /// The stream itself, such as for [`finish`](crate::OutputStream::finish) after its last piece. `None` if it
+    /// was lost to a panic.
+    pub fn into_inner(self) -> Option<S> {
+        self.stream
+    }
 }
 
 impl<S: Stream<Item: Send> + Send + Unpin + 'static> Iterator for Iterate<S> {
     type Item = S::Item;
 
     fn next(&mut self) -> Option<S::Item> {
+        if self.ended || in_async() {
+            return None;
+        }
         let mut stream = self.stream.take()?;
         let (item, stream) = run(async move { (stream.next().await, stream) }).ok()?;
-        self.stream = item.is_some().then_some(stream);
+        self.ended = item.is_none();
+        self.stream = Some(stream);
         item
     }
 }

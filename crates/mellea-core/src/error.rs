@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::output::ModelOutput;
-use crate::sampling::Attempt;
 
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +32,7 @@ struct Inner {
     partial: Option<Arc<ModelOutput>>,
     response: Option<Arc<ProviderError>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    record: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -140,13 +140,33 @@ pub enum ErrorKind {
     /// The model produced endless white space where JSON was due.
     #[error("the model degenerated: {0}")]
     Degenerate(String),
+    /// STUB
+    #[error("the answer was filtered")]
+    ContentFiltered,
+    /// STUB
+    #[error("the answer was stopped: {reason}")]
+    StreamCheck {
+        /// x
+        check: String,
+        /// x
+        reason: String,
+    },
+    /// STUB
+    #[error("the model still called tools after {limit} rounds")]
+    ToolRounds {
+        /// x
+        limit: usize,
+    },
+    /// STUB
+    #[error("the strategy failed: {0}")]
+    Strategy(String),
     /// No attempt met all requirements within the budget.
-    #[error("none of {} attempts met all requirements: {}", .attempts.len(), .attempts.get(*.chosen).map(|a| a.complaints().join("; ")).unwrap_or_default())]
+    #[error("none of {attempts} attempts met all requirements: {}", .unmet.join("; "))]
     RequirementsNotMet {
-        /// All attempts.
-        attempts: Arc<[Attempt]>,
-        /// Which of them came closest.
-        chosen: usize,
+        /// x
+        attempts: usize,
+        /// x
+        unmet: Vec<String>,
     },
     /// A validator panicked or failed for a reason of its own.
     #[error("the validator of `{requirement}` failed: {reason}")]
@@ -342,6 +362,7 @@ impl Error {
             partial: None,
             response: None,
             source: None,
+            record: None,
         }))
     }
 
@@ -388,6 +409,16 @@ impl Error {
     #[must_use]
     pub fn with_response(self, response: ProviderError) -> Self {
         self.edit(|e| e.response = Some(Arc::new(response)))
+    }
+
+    /// x
+    pub(crate) fn with_record(self, record: Arc<dyn std::any::Any + Send + Sync>) -> Self {
+        self.edit(|e| e.record = Some(record))
+    }
+
+    /// x
+    pub(crate) fn record(&self) -> Option<&Arc<dyn std::any::Any + Send + Sync>> {
+        self.0.record.as_ref()
     }
 
     /// What kind of failure this is.
@@ -488,6 +519,9 @@ impl Error {
                 | ErrorKind::SchemaMismatch { .. }
                 | ErrorKind::Parse(_)
                 | ErrorKind::Degenerate(_)
+                | ErrorKind::ContentFiltered
+                | ErrorKind::StreamCheck { .. }
+                | ErrorKind::ToolRounds { .. }
         )
     }
 }

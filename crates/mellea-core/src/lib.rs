@@ -11,6 +11,7 @@ pub mod context;
 pub mod error;
 pub mod functional;
 mod generate;
+mod join;
 pub mod limit;
 pub mod message;
 pub mod model;
@@ -22,6 +23,7 @@ pub mod requirement;
 pub mod sampling;
 pub mod schema;
 pub mod session;
+pub mod stream_check;
 mod telemetry;
 pub mod testing;
 pub mod thunk;
@@ -32,12 +34,13 @@ pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
 pub use component::{
-    Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Representation, Resume, SimpleComponent,
-    Transform,
+    Answer, Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume,
+    SimpleComponent, Transform, Typed,
 };
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
+pub use join::{join_all, try_join_all};
 pub use limit::Limiter;
 pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
@@ -48,13 +51,15 @@ pub use requirement::{
     Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
 };
 pub use sampling::{
-    Attempt, Budget, MultiTurn, Next, Output, RejectionSampling, RepairTemplate, SamplingResult, SamplingStrategy, StopReason,
+    Attempt, Budget, MultiTurn, Next, Output, Progress, RejectionSampling, RepairTemplate, SamplingResult, SamplingStrategy,
+    StopReason, ToolRound,
 };
 pub use schema::Schema;
 pub use session::{
     Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
 };
-pub use thunk::{Delta, DeltaStream, Thunk};
+pub use stream_check::{StreamCheck, StreamVerdict};
+pub use thunk::{Computed, Delta, DeltaStream, Thunk};
 pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
 
 /// What the macros' expansions name. Not part of the API.

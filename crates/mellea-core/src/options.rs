@@ -190,6 +190,11 @@ impl ModelOptions {
         &self.extra
     }
 
+    /// Takes the backend's own options out.
+    pub(crate) fn take_extra(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.extra)
+    }
+
     /// Whether nothing is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -278,6 +283,8 @@ pub struct RequestOptions {
     pub stream: bool,
     /// See [`ModelOption::StreamTimeout`]; `None` waits for ever.
     pub stream_timeout: Option<Duration>,
+    /// STUB
+    pub timeout: Option<Duration>,
     /// See [`ModelOption::ToolChoice`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
@@ -347,6 +354,7 @@ impl Default for RequestOptions {
             thinking: None,
             stream: false,
             stream_timeout: Some(DEFAULT_STREAM_TIMEOUT),
+            timeout: None,
             tool_choice: None,
             context_window: None,
             stop_sequences: Vec::new(),

@@ -210,11 +210,24 @@ pub enum Warning {
         /// What surrounded it.
         reason: String,
     },
+    /// The answer was cut and taken all the same, see [`CutPolicy`](crate::sampling::CutPolicy).
+    Cut {
+        /// What cut it.
+        reason: String,
+    },
     /// Anything else.
     Other {
         /// What.
         message: String,
     },
+}
+
+impl Warning {
+    /// STUB
+    #[must_use]
+    pub fn is_unhonoured(&self) -> bool {
+        !matches!(self, Self::LenientJson { .. } | Self::Cut { .. })
+    }
 }
 
 impl std::fmt::Display for Warning {
@@ -224,6 +237,7 @@ impl std::fmt::Display for Warning {
             Self::ConflictingOption { dropped, used } => write!(f, "`{dropped}` and `{used}` mean the same; `{used}` was used"),
             Self::Unconstrained { reason } => write!(f, "the schema was not enforced while generating: {reason}"),
             Self::LenientJson { reason } => write!(f, "the JSON was taken out of other text: {reason}"),
+            Self::Cut { reason } => write!(f, "the answer is not whole: {reason}"),
             Self::Other { message } => f.write_str(message),
         }
     }

@@ -180,6 +180,7 @@ impl Backend for OpenAi {
         can.json_schema = request::enforces_schema(&dialect);
         can.regex = !responses && request::enforces_regex(&dialect);
         can.tools = dialect.tools;
+        can.tools_with_format = dialect.tools && dialect.tools_with_schema;
         can.images = dialect.images && dialect.content != ContentForm::Text;
         can.audio = !responses && dialect.audio;
         can.raw = dialect.has_completions();

@@ -154,6 +154,9 @@ pub struct Capabilities {
     pub regex: bool,
     /// It can call tools.
     pub tools: bool,
+    /// A form of the answer does not keep it from calling tools. Where this is not so, a call with both asks
+    /// for the form when the model has called what it wants.
+    pub tools_with_format: bool,
     /// It reads images.
     pub images: bool,
     /// It hears audio.

@@ -18,6 +18,7 @@ pub(super) fn common<'b>(backends: impl Iterator<Item = &'b Arc<dyn Backend>>) -
         json_schema: a.json_schema && b.json_schema,
         regex: a.regex && b.regex,
         tools: a.tools && b.tools,
+        tools_with_format: a.tools_with_format && b.tools_with_format,
         images: a.images && b.images,
         audio: a.audio && b.audio,
         raw: a.raw && b.raw,

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Component;
-use super::Representation;
+use super::{Answer, Component, Representation};
 use crate::error::Result;
-use crate::output::ModelOutput;
 
 /// A text with a title and an id, for a model to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +62,7 @@ impl Component for Document {
             .arg("id", self.id.clone()))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }

@@ -2,12 +2,10 @@
 
 use serde_json::Value;
 
-use super::Component;
-use super::{Arg, Representation};
+use super::{Answer, Arg, Component, Representation};
 use crate::backend::Format;
 use crate::content::Content;
 use crate::error::{ErrorKind, Result};
-use crate::output::ModelOutput;
 
 /// A task for a model, with inputs, context, requirements and examples.
 ///
@@ -28,7 +26,6 @@ pub struct Instruction {
     requirements: Vec<String>,
     examples: Vec<(Option<String>, String)>,
     media: Vec<Content>,
-    repair: Vec<String>,
     format: Option<Format>,
 }
 
@@ -113,17 +110,6 @@ impl Instruction {
         self.format = Some(format);
         self
     }
-
-    /// With the reasons for which the last answer was refused.
-    #[must_use]
-    pub fn repair(mut self, reasons: impl IntoIterator<Item = String>) -> Self {
-        self.repair = reasons.into_iter().collect();
-        self
-    }
-}
-
-fn templates(texts: &[String]) -> Arg {
-    Arg::List(texts.iter().map(|text| Arg::Template(text.clone())).collect())
 }
 
 fn optional_template(text: Option<&String>) -> Arg {
@@ -137,34 +123,32 @@ impl Component for Instruction {
         if self.description.trim().is_empty() && self.media.is_empty() {
             return Err(ErrorKind::EmptyPrompt.into());
         }
-        let answer_type = match &self.format {
-            Some(Format::JsonSchema(schema)) => Arg::Text(schema.hint()),
-            _ => Arg::None,
-        };
         let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(value.to_string())));
         let examples = self
             .examples
             .iter()
             .map(|(input, output)| Arg::List(vec![optional_template(input.as_ref()), Arg::Template(output.clone())]));
-        Ok(Representation::template("instruction")
+        let mut representation = Representation::template("instruction")
             .arg("prefix", optional_template(self.prefix.as_ref()))
             .arg("description", Arg::Template(self.description.clone()))
             .arg("inputs", Arg::Pairs(inputs.collect()))
             .arg("grounding", Arg::Pairs(self.grounding.clone()))
-            .arg("requirements", templates(&self.requirements))
             .arg("examples", Arg::List(examples.collect()))
-            .arg("answer_type", answer_type)
-            .arg("repair", Arg::List(self.repair.iter().map(Arg::from).collect()))
             .arg("output_prefix", self.output_prefix.clone())
             .variables(self.variables.iter().cloned())
-            .media(self.media.iter().cloned()))
+            .requirements(self.requirements.iter().map(|text| Arg::Template(text.clone())))
+            .media(self.media.iter().cloned());
+        if let Some(Format::JsonSchema(schema)) = &self.format {
+            representation = representation.answer_type(schema.hint());
+        }
+        Ok(representation)
     }
 
     fn format(&self) -> Option<Format> {
         self.format.clone()
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }

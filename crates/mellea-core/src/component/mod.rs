@@ -1,36 +1,41 @@
 //! Components: typed pieces of a prompt that know how to read the model's answer.
 
+mod answer;
 mod document;
 mod instruction;
 mod query;
 mod representation;
 mod simple;
+mod typed;
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+pub use answer::{Answer, Refusal};
 pub use document::Document;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
 pub(crate) use representation::Body;
-pub use representation::{Arg, Part, Representation};
+pub use representation::{Arg, Part, PendingText, Representation};
 pub use simple::SimpleComponent;
+pub use typed::Typed;
 
 use crate::backend::Format;
 use crate::error::Result;
 use crate::message::Message;
-use crate::output::ModelOutput;
 
 /// A typed piece of a prompt.
 ///
 /// It says how it is represented to a model ([`representation`](Self::representation), in which other
-/// components and [`Thunk`](crate::Thunk)s may be parts) and how its value is made out of the answer
-/// ([`parse`](Self::parse)).
+/// components and [`Thunk`](crate::Thunk)s may be parts), how its value is made out of the answer
+/// ([`read`](Self::read)), and how it asks again when an answer was refused ([`repair`](Self::repair)).
+///
+/// A component does no I/O and runs no loop, so it can be tested by itself; the session does the rest.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use mellea_core::{Component, ErrorKind, ModelOutput, Representation, Result, Session, testing::ScriptedBackend};
+/// use mellea_core::{Answer, Component, ErrorKind, Representation, Result, Session, testing::ScriptedBackend};
 ///
 /// #[derive(Debug)]
 /// struct Count(&'static str);
@@ -40,15 +45,20 @@ use crate::output::ModelOutput;
 ///     fn representation(&self) -> Result<Representation> {
 ///         Ok(Representation::text(format!("How many {} are there? Answer with a number.", self.0)))
 ///     }
-///     fn parse(&self, output: &ModelOutput) -> Result<u32> {
-///         output.text.trim().parse().map_err(|_| ErrorKind::Parse("no number".into()).into())
+///     fn read(&self, answer: &Answer<'_>) -> Result<u32> {
+///         answer.text().trim().parse().map_err(|_| ErrorKind::Parse("not a number".into()).into())
 ///     }
 /// }
 ///
-/// let m = Session::new(ScriptedBackend::new(["7"]));
+/// let m = Session::new(ScriptedBackend::new(["seven", "7"]));
 /// assert_eq!(*m.act(Count("wonders")).await?, 7);
 /// # Ok::<(), mellea_core::Error>(()) }).unwrap();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be put to a model",
+    label = "not a `Component`",
+    note = "implement `Component` to say what a model reads of it and how its answer is read"
+)]
 pub trait Component: fmt::Debug + Send + Sync + 'static {
     /// What an answer is read as.
     type Output: Send + Sync + 'static;
@@ -64,14 +74,24 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Makes the value out of the answer.
+    /// Makes the value out of the answer. It is called once for each answer.
     ///
     /// # Errors
     /// If the answer is not what it should be; a sampling strategy then tries again.
-    fn parse(&self, output: &ModelOutput) -> Result<Self::Output>;
+    fn read(&self, answer: &Answer<'_>) -> Result<Self::Output>;
+
+    /// What it says after an answer was refused. By default it says the same and adds what was wrong, by the
+    /// template `repair`.
+    ///
+    /// # Errors
+    /// As [`representation`](Self::representation).
+    fn repair(&self, refusal: Refusal) -> Result<Representation> {
+        Ok(self.representation()?.refused(refusal))
+    }
 }
 
-/// A [`Component`] of which only the representation matters, for use as a part of others.
+/// A [`Component`] whose output type is erased, so that components of different types fit one list: the form
+/// in which they are parts of others and in which the sampling loop runs them.
 ///
 /// It is implemented for every component.
 pub trait DynComponent: fmt::Debug + Send + Sync + 'static {
@@ -84,11 +104,17 @@ pub trait DynComponent: fmt::Debug + Send + Sync + 'static {
     /// See [`Component::format`].
     fn format(&self) -> Option<Format>;
 
-    /// See [`Component::parse`]; the value's type is [`Component::Output`].
+    /// See [`Component::read`]; the value's type is [`Component::Output`].
     ///
     /// # Errors
-    /// Those of [`Component::parse`].
-    fn parse_any(&self, output: &ModelOutput) -> Result<Arc<dyn Any + Send + Sync>>;
+    /// Those of [`Component::read`].
+    fn read_any(&self, answer: &Answer<'_>) -> Result<Arc<dyn Any + Send + Sync>>;
+
+    /// See [`Component::repair`].
+    ///
+    /// # Errors
+    /// Those of [`Component::repair`].
+    fn repair(&self, refusal: Refusal) -> Result<Representation>;
 }
 
 impl<C: Component> DynComponent for C {
@@ -100,8 +126,12 @@ impl<C: Component> DynComponent for C {
         Component::format(self)
     }
 
-    fn parse_any(&self, output: &ModelOutput) -> Result<Arc<dyn Any + Send + Sync>> {
-        Ok(Arc::new(self.parse(output)?))
+    fn read_any(&self, answer: &Answer<'_>) -> Result<Arc<dyn Any + Send + Sync>> {
+        Ok(Arc::new(self.read(answer)?))
+    }
+
+    fn repair(&self, refusal: Refusal) -> Result<Representation> {
+        Component::repair(self, refusal)
     }
 }
 
@@ -112,8 +142,8 @@ impl Component for String {
         Ok(Representation::text(self.clone()))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<Self> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<Self> {
+        Ok(answer.text().to_owned())
     }
 }
 
@@ -124,8 +154,8 @@ impl Component for &'static str {
         Ok(Representation::text(*self))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }
 
@@ -137,9 +167,15 @@ impl Component for Message {
     }
 
     /// The answer as an assistant's message.
-    fn parse(&self, output: &ModelOutput) -> Result<Self> {
-        Ok(Self { thinking: output.thinking.clone(), ..Self::from(output) })
+    fn read(&self, answer: &Answer<'_>) -> Result<Self> {
+        Ok(said(answer))
     }
+}
+
+/// What the model said, with its reasoning.
+fn said(answer: &Answer<'_>) -> Message {
+    let output = answer.output();
+    Message { thinking: output.thinking.clone(), ..Message::from(output) }
 }
 
 /// Nothing new: the model goes on from the end of the context, such as the results of its tool calls.
@@ -153,7 +189,7 @@ impl Component for Resume {
         Ok(Representation::messages([]))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<Message> {
-        Ok(Message { thinking: output.thinking.clone(), ..Message::from(output) })
+    fn read(&self, answer: &Answer<'_>) -> Result<Message> {
+        Ok(said(answer))
     }
 }

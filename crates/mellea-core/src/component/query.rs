@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Component;
-use super::Representation;
+use super::{Answer, Component, Representation};
 use crate::error::{ErrorKind, Result};
-use crate::output::ModelOutput;
 use crate::tool::Tools;
 
 /// An object that a model can be asked about, or asked to change.
@@ -69,8 +67,8 @@ impl Component for Query {
         Ok(Representation::template("query").arg("object", self.object.content()).arg("query", &self.query))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }
 
@@ -101,7 +99,7 @@ impl Component for Transform {
             .tools(self.object.tools()))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }

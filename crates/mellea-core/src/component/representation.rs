@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::DynComponent;
+use super::{DynComponent, Refusal};
 use crate::content::Content;
 use crate::message::{Message, Role};
-use crate::thunk::Thunk;
+use crate::thunk::{Thunk, ThunkText};
 use crate::tool::Tools;
 
 /// What a component says about itself: a template and its arguments, or finished messages.
@@ -19,6 +19,9 @@ pub struct Representation {
     pub(crate) media: Vec<Content>,
     pub(crate) tools: Tools,
     pub(crate) variables: Vec<(String, Arg)>,
+    pub(crate) requirements: Vec<Arg>,
+    pub(crate) answer_type: Option<String>,
+    pub(crate) refusal: Option<Refusal>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +55,17 @@ pub enum Part {
     /// A component.
     Component(Arc<dyn DynComponent>),
     /// An answer, perhaps on its way.
-    Thunk(Thunk),
+    Thunk(PendingText),
+}
+
+/// The text of an answer that is perhaps on its way, whatever its type. Made from a [`Thunk`].
+#[derive(Clone, Debug)]
+pub struct PendingText(pub(crate) ThunkText);
+
+impl<T> From<&Thunk<T>> for PendingText {
+    fn from(thunk: &Thunk<T>) -> Self {
+        Self(thunk.text())
+    }
 }
 
 impl Representation {
@@ -78,7 +91,16 @@ impl Representation {
     }
 
     fn of(body: Body) -> Self {
-        Self { body, role: Role::User, media: Vec::new(), tools: Tools::default(), variables: Vec::new() }
+        Self {
+            body,
+            role: Role::User,
+            media: Vec::new(),
+            tools: Tools::default(),
+            variables: Vec::new(),
+            requirements: Vec::new(),
+            answer_type: None,
+            refusal: None,
+        }
     }
 
     /// With an argument for the template.
@@ -118,9 +140,25 @@ impl Representation {
         self
     }
 
-    /// Whether a template with this name renders it.
-    pub(crate) fn is_template(&self, wanted: &str) -> bool {
-        matches!(&self.body, Body::Template { name, .. } if name == wanted)
+    /// With requirements to state. Texts are read as [`Arg::Template`]s where the representation has variables.
+    #[must_use]
+    pub fn requirements(mut self, requirements: impl IntoIterator<Item = Arg>) -> Self {
+        self.requirements.extend(requirements);
+        self
+    }
+
+    /// With the type of the answer, told as [`Schema::hint`](crate::Schema::hint) tells it.
+    #[must_use]
+    pub fn answer_type(mut self, hint: impl Into<String>) -> Self {
+        self.answer_type = Some(hint.into());
+        self
+    }
+
+    /// With a word on why the last answer was refused.
+    #[must_use]
+    pub fn refused(mut self, refusal: Refusal) -> Self {
+        self.refusal = Some(refusal);
+        self
     }
 }
 
@@ -160,15 +198,15 @@ macro_rules! json_args {
 
 json_args!(bool, i8, i16, i32, i64, u8, u16, u32, u64, isize, usize, f32, f64, Value);
 
-impl From<Thunk> for Arg {
-    fn from(thunk: Thunk) -> Self {
-        Self::Part(Part::Thunk(thunk))
+impl<T> From<Thunk<T>> for Arg {
+    fn from(thunk: Thunk<T>) -> Self {
+        Self::from(&thunk)
     }
 }
 
-impl From<&Thunk> for Arg {
-    fn from(thunk: &Thunk) -> Self {
-        Self::Part(Part::Thunk(thunk.clone()))
+impl<T> From<&Thunk<T>> for Arg {
+    fn from(thunk: &Thunk<T>) -> Self {
+        Self::Part(Part::Thunk(thunk.into()))
     }
 }
 

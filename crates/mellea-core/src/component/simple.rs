@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use super::Component;
-use super::{Arg, Representation};
+use super::{Answer, Arg, Component, Representation};
 use crate::error::{ErrorKind, Result};
-use crate::output::ModelOutput;
 
 /// Named parts, one to a line, which may be components or answers on their way.
 ///
@@ -44,8 +42,8 @@ impl Component for SimpleComponent {
         Ok(Representation::inline("simple", LINES).arg("parts", Arg::Pairs(self.0.clone())))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<String> {
-        Ok(output.text.clone())
+    fn read(&self, answer: &Answer<'_>) -> Result<String> {
+        Ok(answer.text().to_owned())
     }
 }
 

@@ -103,6 +103,11 @@ impl Prompts {
             .map_or(Cow::Borrowed(name), |(fragment, name)| Cow::Owned(format!("{fragment}/{name}")))
     }
 
+    /// STUB
+    pub(crate) fn refusal(&self, model: &str, refusal: &crate::component::Refusal) -> Result<String> {
+        self.render("repair", None, model, minijinja::context! { reasons => refusal.reasons.clone() })
+    }
+
     /// Renders the template of this name or, where there is none, the `source` that the component
     /// brought along.
     pub(crate) fn render(&self, name: &str, source: Option<&str>, model: &str, values: Value) -> Result<String> {

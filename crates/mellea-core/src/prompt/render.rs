@@ -2,7 +2,7 @@
 //! everything is rendered.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::pin::Pin;
 
 use futures_util::future::try_join_all;
@@ -39,10 +39,14 @@ fn render_nested<'a>(
             let reason = format!("components are nested more than {MAX_DEPTH} deep");
             return Err(ErrorKind::Template { template: "component".into(), reason }.into());
         }
-        let Representation { body, role, media, variables, tools: _ } = representation;
+        let Representation { body, role, media, variables, tools: _, requirements, answer_type, refusal } = representation;
         match body {
             Body::Messages(messages) => messages.into_iter().map(|m| flatten_documents(prompts, model, m)).collect(),
-            Body::Template { name, source, args } => {
+            Body::Template { name, source, mut args } => {
+                args.push(("requirements".into(), Arg::List(requirements)));
+                args.push(("answer_type".into(), answer_type.map_or(Arg::None, Arg::Text)));
+                args.push(("repair".into(), refusal.map_or(Arg::None, |r| Arg::List(r.reasons.into_iter().map(Arg::Text).collect()))));
+
                 let all = variables.iter().map(|(_, arg)| arg).chain(args.iter().map(|(_, arg)| arg));
                 let mut parts = resolve(prompts, model, all, depth).await?;
                 let values = variables.into_iter().map(|(name, arg)| Ok((name, parts.value(arg, &mut None)?)));
@@ -75,7 +79,7 @@ async fn resolve<'a>(prompts: &Prompts, model: &str, args: impl Iterator<Item = 
     args.for_each(|arg| walk(arg, &mut parts));
     let texts = parts.into_iter().map(|part| async move {
         match part {
-            Part::Thunk(thunk) => Ok(thunk.into_future().await?.text.clone()),
+            Part::Thunk(text) => Ok(text.0.wait().await?.text.clone()),
             Part::Component(component) => {
                 let messages = render_nested(prompts, model, component.representation()?, depth + 1).await?;
                 Ok::<_, Error>(messages.iter().map(Message::text).collect::<Vec<_>>().join("\n"))

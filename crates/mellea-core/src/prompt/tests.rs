@@ -1,5 +1,5 @@
 use super::*;
-use crate::component::{Component, Instruction};
+use crate::component::{Component, Instruction, Refusal};
 use crate::thunk::Thunk;
 
 async fn text(instruction: &Instruction) -> Result<String> {
@@ -23,9 +23,10 @@ async fn every_section_has_its_place() {
         .requirement("Be kind.")
         .example("a", "b")
         .example_answer("c")
-        .repair(["Too long.".to_owned()])
         .output_prefix("Dear");
-    insta::assert_snapshot!(text(&instruction).await.unwrap());
+    let repaired = Component::repair(&instruction, Refusal::new(["Too long."])).unwrap();
+    let messages = render(&Prompts::new(), "some-model", repaired).await.unwrap();
+    insta::assert_snapshot!(messages[0].text());
 }
 
 #[tokio::test]

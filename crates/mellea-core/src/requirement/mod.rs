@@ -5,7 +5,7 @@ mod validator;
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use judge::Judge;
@@ -14,6 +14,7 @@ pub use validator::{Candidate, IntoValidation, Validator};
 
 use crate::backend::Backend;
 use crate::error::{ErrorKind, Result};
+use crate::stream_check::StreamCheck;
 
 /// Something that must hold for an answer.
 ///
@@ -37,11 +38,21 @@ pub struct Requirement {
     check_only: bool,
     validator: Option<Arc<dyn Validator>>,
     judge: Option<Arc<dyn Backend>>,
+    stream_check: Option<MakeCheck>,
+}
+
+#[derive(Clone)]
+struct MakeCheck(Arc<dyn Fn() -> Box<dyn StreamCheck> + Send + Sync>);
+
+impl std::fmt::Debug for MakeCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StreamCheck")
+    }
 }
 
 /// A requirement that is stated in the prompt.
 pub fn req(description: impl Into<String>) -> Requirement {
-    Requirement { description: description.into(), check_only: false, validator: None, judge: None }
+    Requirement { description: description.into(), check_only: false, validator: None, judge: None, stream_check: None }
 }
 
 /// A requirement that is checked, but kept out of the prompt: to mention some things is to suggest
@@ -66,7 +77,7 @@ impl Requirement {
     /// Whether the model has to judge it.
     #[must_use]
     pub fn is_judged(&self) -> bool {
-        self.validator.is_none()
+        self.validator.is_none() && (self.stream_check.is_none() || self.judge.is_some())
     }
 
     /// Checked by a function of the text. It gives a `bool`, a `(bool, reason)`, a
@@ -107,6 +118,19 @@ impl Requirement {
         self
     }
 
+    /// Checked while the answer arrives as well, by a check that this makes anew for each attempt. If it has no
+    /// validator, the stream check decides alone and no model judges.
+    #[must_use]
+    pub fn stream_check<C: StreamCheck + 'static>(mut self, make: impl Fn() -> C + Send + Sync + 'static) -> Self {
+        self.stream_check = Some(MakeCheck(Arc::new(move || Box::new(make()))));
+        self
+    }
+
+    /// A check for one answer while it arrives.
+    pub(crate) fn new_stream_check(&self) -> Option<Box<dyn StreamCheck>> {
+        self.stream_check.as_ref().map(|make| (make.0)())
+    }
+
     /// Judged by another model than the one that answers.
     #[must_use]
     pub fn judged_by(mut self, judge: impl Backend) -> Self {
@@ -117,7 +141,7 @@ impl Requirement {
     /// # Errors
     /// [`ErrorKind::EmptyRequirement`] if there is nothing to check.
     pub(crate) fn ensure(&self) -> Result<()> {
-        if self.validator.is_none() && self.description.trim().is_empty() {
+        if self.is_judged() && self.description.trim().is_empty() {
             return Err(ErrorKind::EmptyRequirement.into());
         }
         Ok(())
@@ -125,6 +149,8 @@ impl Requirement {
 
     async fn check(&self, candidate: &Candidate<'_>, judge: &Judge) -> Result<ValidationResult> {
         match &self.validator {
+            // It held while the answer arrived, or there would be no answer.
+            None if self.stream_check.is_some() && self.judge.is_none() => Ok(ValidationResult::pass()),
             Some(validator) => validator::run(&**validator, &self.description, candidate).await,
             None => judge.judge(self.judge.as_ref(), &self.description, candidate).await,
         }
@@ -132,10 +158,10 @@ impl Requirement {
 }
 
 /// Checks all requirements concurrently; results come in the order of the requirements.
-pub(crate) async fn check_all(requirements: &[Requirement], candidate: &Candidate<'_>, judge: &Judge) -> Result<Vec<Verdict>> {
-    try_join_all(requirements.iter().map(|requirement| async {
-        let result = requirement.check(candidate, judge).await?;
-        Ok(Verdict { requirement: requirement.description.clone(), result })
+pub(crate) async fn check_all(requirements: &[Requirement], candidate: &Candidate<'_>, judge: &Judge) -> Vec<Verdict> {
+    join_all(requirements.iter().map(|requirement| async {
+        let result = requirement.check(candidate, judge).await.unwrap_or_else(|e| ValidationResult { error: Some(e), ..ValidationResult::undecided("x") });
+        Verdict { requirement: requirement.description.clone(), result }
     }))
     .await
 }
@@ -171,7 +197,7 @@ pub enum Outcome {
 }
 
 /// How one check came out, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ValidationResult {
     /// How it came out.
@@ -185,13 +211,16 @@ pub struct ValidationResult {
     /// The judge's call, if a model judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Arc<Judgement>>,
+    /// STUB
+    #[serde(skip)]
+    pub error: Option<crate::Error>,
 }
 
 impl ValidationResult {
     /// It holds.
     #[must_use]
     pub const fn pass() -> Self {
-        Self { outcome: Outcome::Pass, reason: None, score: None, judgement: None }
+        Self { outcome: Outcome::Pass, reason: None, score: None, judgement: None, error: None }
     }
 
     /// It does not hold.
@@ -226,7 +255,7 @@ impl ValidationResult {
 }
 
 /// A requirement and how its check came out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verdict {
     /// The requirement's description.

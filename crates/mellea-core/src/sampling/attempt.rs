@@ -5,30 +5,89 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::ChatRequest;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Outcome, Verdict};
+use crate::tool::ToolResult;
+
+/// One turn of tools within an attempt: what the model called, and what came of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ToolRound {
+    /// The answer that called them.
+    pub output: Arc<ModelOutput>,
+    /// The results, in the order of the calls.
+    pub results: Vec<ToolResult>,
+}
+
+impl ToolRound {
+    /// The round as a conversation has it: the model's calls, then each result.
+    pub fn messages(&self) -> impl Iterator<Item = Message> + use<> {
+        let results: Vec<Message> = self.results.iter().map(Message::from).collect();
+        std::iter::once(Message::from(&*self.output)).chain(results)
+    }
+}
 
 /// One attempt: what was asked, what came back, and what the checks said.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Which attempt it is, counted from 1.
+    /// Which attempt it is, counted from 1 in the order in which they begin.
     pub number: usize,
-    /// The request exactly as it was sent.
+    /// The request exactly as it was sent. Where tools ran, the first one.
     pub request: Arc<ChatRequest>,
+    /// The tools that ran before the answer, a round for each time the model called some.
+    pub rounds: Vec<ToolRound>,
     /// The answer. If the attempt has a [`fault`](Self::fault), what there was of it.
     pub output: Option<Arc<ModelOutput>>,
-    /// What was wrong with the answer before any requirement could be checked: it was empty, cut off,
-    /// or did not fit its type.
+    /// What went wrong before any requirement could be checked: the answer was empty, cut off, or did not fit
+    /// its type, or the call itself failed.
     pub fault: Option<Error>,
     /// Each requirement's verdict, in the order of the requirements.
     pub verdicts: Vec<Verdict>,
     /// From sending the request to the last verdict.
     pub latency: Duration,
+    /// The tool rounds of earlier attempts that it went on from.
+    pub(super) carried: Vec<ToolRound>,
+    /// What answers cost that are not on record otherwise.
+    pub(super) spent: Usage,
 }
 
 impl Attempt {
+    /// An attempt that has just begun.
+    pub(super) fn new(number: usize, request: Arc<ChatRequest>, carried: Vec<ToolRound>) -> Self {
+        Self {
+            number,
+            request,
+            rounds: Vec::new(),
+            output: None,
+            fault: None,
+            verdicts: Vec::new(),
+            latency: Duration::ZERO,
+            carried,
+            spent: Usage::default(),
+        }
+    }
+
+    /// All tool rounds that its answer rests on, those of earlier attempts first.
+    pub(super) fn all_rounds(&self) -> Vec<ToolRound> {
+        self.carried.iter().chain(&self.rounds).cloned().collect()
+    }
+
+    /// The messages of [`all_rounds`](Self::all_rounds).
+    pub(super) fn transcript(&self) -> Vec<Message> {
+        self.carried.iter().chain(&self.rounds).flat_map(ToolRound::messages).collect()
+    }
+
+    /// The error that another answer cannot mend, if that is how it ended: a call that failed, or a check that
+    /// did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Error> {
+        let fault = self.fault.as_ref().filter(|fault| !fault.is_answer_fault());
+        fault.or_else(|| self.verdicts.iter().find_map(|verdict| verdict.result.error.as_ref()))
+    }
+
     /// Whether the answer is whole and meets all requirements.
     #[must_use]
     pub fn succeeded(&self) -> bool {
@@ -45,17 +104,21 @@ impl Attempt {
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         match &self.fault {
-            Some(fault) => vec![fault.kind().to_string()],
+            Some(fault) => match fault.kind() {
+                ErrorKind::StreamCheck { reason, .. } => vec![reason.clone()],
+                kind => vec![kind.to_string()],
+            },
             None => self.verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect(),
         }
     }
 
-    /// The tokens of the attempt, judges included.
+    /// The tokens of the attempt, tool rounds and judges included.
     #[must_use]
     pub fn usage(&self) -> Usage {
+        let rounds = self.rounds.iter().map(|round| round.output.usage);
         let own = self.output.iter().map(|output| output.usage);
         let judges = self.verdicts.iter().filter_map(|v| v.result.judgement.as_ref()).map(|j| j.output.usage);
-        own.chain(judges).sum()
+        rounds.chain(own).chain(judges).chain([self.spent]).sum()
     }
 
     /// How good it is among failures: whole before faulty, then by requirements met, then later.
@@ -90,5 +153,19 @@ impl fmt::Display for Attempt {
             }
         }
         Ok(())
+    }
+}
+
+impl Error {
+    /// STUB
+    #[must_use]
+    pub fn with_attempts(self, attempts: Arc<[Attempt]>) -> Self {
+        self.with_record(Arc::new(attempts))
+    }
+
+    /// STUB
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        self.record().and_then(|r| r.downcast_ref::<Arc<[Attempt]>>()).map_or(&[], |a| a)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::Attempt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::generate::AnyValue;
 use crate::output::{ModelOutput, Usage, Warning};
+use crate::thunk::Computed;
 use crate::tool::Tools;
 
 /// A checked answer: the typed value, and how it came to be.
@@ -21,10 +23,6 @@ pub struct Output<T = String> {
 }
 
 impl<T> Output<T> {
-    pub(crate) fn new(value: T, output: Arc<ModelOutput>, attempts: Arc<[Attempt]>, tools: Tools) -> Self {
-        Self { value, output, attempts, tools }
-    }
-
     /// The value.
     #[must_use]
     pub fn value(&self) -> &T {
@@ -43,7 +41,7 @@ impl<T> Output<T> {
         &self.output
     }
 
-    /// All attempts, the last of which succeeded. Empty for a streamed answer.
+    /// All attempts, in the order in which they ended; one of them gave the value.
     #[must_use]
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
@@ -82,11 +80,42 @@ impl<T: fmt::Display> fmt::Display for Output<T> {
     }
 }
 
+/// What a handle on an answer keeps of the call beside its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded {
+    attempts: Arc<[Attempt]>,
+    tools: Tools,
+}
+
+impl Recorded {
+    /// An output in parts.
+    pub(crate) fn of<T>(output: Output<T>) -> (T, Arc<ModelOutput>, Self) {
+        let Output { value, output, attempts, tools } = output;
+        (value, output, Self { attempts, tools })
+    }
+
+    /// The output again.
+    pub(crate) fn output<T>(value: T, output: Arc<ModelOutput>, record: Option<&AnyValue>) -> Output<T> {
+        let record = record.and_then(|record| record.downcast_ref::<Self>());
+        let (attempts, tools) = record.map(|r| (Arc::clone(&r.attempts), r.tools.clone())).unwrap_or_default();
+        Output { value, output, attempts, tools }
+    }
+}
+
+impl<T> Computed<T> {
+    /// All attempts, in the order in which they ended. Empty for an answer that was not asked for, such as
+    /// [`Thunk::ready`](crate::Thunk::ready).
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        self.record().and_then(|record| record.downcast_ref::<Recorded>()).map_or(&[], |record| &record.attempts)
+    }
+}
+
 /// Why sampling stopped.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// An attempt succeeded.
+    /// The strategy had enough: by default, an attempt succeeded.
     Success,
     /// All attempts were made.
     Attempts,
@@ -96,7 +125,7 @@ pub enum StopReason {
     Deadline,
     /// The strategy gave up.
     Strategy,
-    /// A call failed for another reason than its answer; attempts before it are on record.
+    /// An attempt failed for another reason than its answer; its error is also the attempt's fault.
     Error(Error),
 }
 
@@ -116,10 +145,16 @@ pub struct SamplingResult<T = String> {
 }
 
 impl<T> SamplingResult<T> {
+    /// The same with another value.
+    pub(crate) fn with_value<U>(self, value: Option<U>) -> SamplingResult<U> {
+        let Self { value: _, attempts, chosen, stopped, tools } = self;
+        SamplingResult { value, attempts, chosen, stopped, tools }
+    }
+
     /// Whether the chosen attempt met all requirements.
     #[must_use]
     pub fn success(&self) -> bool {
-        matches!(self.stopped, StopReason::Success)
+        self.value.is_some() && self.chosen().is_some_and(Attempt::succeeded)
     }
 
     /// The chosen attempt's value, if its answer could be read; it is only as good as its verdicts.
@@ -158,22 +193,24 @@ impl<T> SamplingResult<T> {
     /// [`ErrorKind::RequirementsNotMet`] with all attempts; the fault of the chosen answer, such as
     /// [`ErrorKind::SchemaMismatch`]; or the error that stopped sampling.
     pub fn into_result(self) -> Result<Output<T>> {
-        let chosen = self.attempts.get(self.chosen);
-        let output = chosen.and_then(|attempt| attempt.output.clone());
-        match (self.stopped, self.value, output) {
-            (StopReason::Success, Some(value), Some(output)) => Ok(Output::new(value, output, self.attempts, self.tools)),
-            (StopReason::Error(error), ..) => Err(error),
-            (_, _, output) => {
-                let error = match chosen.and_then(|attempt| attempt.fault.clone()) {
-                    Some(fault) => fault.in_attempt(chosen.map_or(1, |attempt| attempt.number)),
-                    None => ErrorKind::RequirementsNotMet { attempts: Arc::clone(&self.attempts), chosen: self.chosen }.into(),
-                };
-                let error = match &output {
-                    Some(output) => error.at(&output.provider, &output.model).with_partial(Arc::clone(output)),
-                    None => error,
-                };
-                Err(error)
-            }
+        let success = self.success();
+        let Self { value, attempts, chosen, stopped, tools } = self;
+        let found = attempts.get(chosen);
+        let output = found.and_then(|attempt| attempt.output.clone());
+        if let (true, Some(value), Some(output)) = (success, value, &output) {
+            return Ok(Output { value, output: Arc::clone(output), attempts, tools });
         }
+        let error = match (stopped, found.and_then(|attempt| attempt.fault.clone())) {
+            (StopReason::Error(error), _) | (_, Some(error)) => error,
+            (_, None) => {
+                let unmet = found.map(Attempt::complaints).unwrap_or_default();
+                ErrorKind::RequirementsNotMet { attempts: attempts.len(), unmet }.into()
+            }
+        };
+        let error = match &output {
+            Some(output) => error.at(&output.provider, &output.model).with_partial(Arc::clone(output)),
+            None => error,
+        };
+        Err(error.with_attempts(attempts))
     }
 }

@@ -1,9 +1,8 @@
 //! The strategies of the library: try again, repair, or talk it over.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::{Attempt, Budget, Next, SamplingStrategy};
+use super::{Budget, Next, Progress, SamplingStrategy};
 
 macro_rules! budgeted {
     ($name:ident) => {
@@ -48,10 +47,10 @@ pub struct RejectionSampling(Budget);
 budgeted!(RejectionSampling);
 
 impl RejectionSampling {
-    /// Runs this many attempts at the same time.
+    /// Runs this many attempts at the same time; as one ends, the next begins.
     #[must_use]
     pub fn concurrency(mut self, attempts: usize) -> Self {
-        self.0.concurrency = NonZeroUsize::new(attempts).unwrap_or(NonZeroUsize::MIN);
+        self.0 = self.0.concurrency(attempts);
         self
     }
 }
@@ -61,8 +60,8 @@ impl SamplingStrategy for RejectionSampling {
         self.0
     }
 
-    fn next(&self, _: &[Attempt]) -> Next {
-        Next::Again
+    fn next(&self, _: &Progress<'_>) -> Next {
+        Next::again()
     }
 }
 
@@ -79,8 +78,8 @@ impl SamplingStrategy for RepairTemplate {
         self.0
     }
 
-    fn next(&self, attempts: &[Attempt]) -> Next {
-        attempts.last().map_or(Next::Again, |last| Next::Repair(last.complaints()))
+    fn next(&self, so_far: &Progress<'_>) -> Next {
+        so_far.last().map_or_else(Next::again, |last| Next::repair(last.complaints()))
     }
 }
 
@@ -98,7 +97,7 @@ impl SamplingStrategy for MultiTurn {
         self.0
     }
 
-    fn next(&self, attempts: &[Attempt]) -> Next {
-        attempts.last().map_or(Next::Again, |last| Next::Converse(last.complaints()))
+    fn next(&self, so_far: &Progress<'_>) -> Next {
+        so_far.last().map_or_else(Next::again, |last| Next::converse(last.complaints()))
     }
 }

@@ -1,17 +1,20 @@
 //! Putting a component to the model: the call that all verbs come down to.
 
-use std::any::Any;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
 use super::{OutputStream, Session, Snapshot};
 use crate::backend::ChatRequest;
-use crate::component::{Component, DynComponent};
-use crate::error::{ErrorKind, Result};
+use crate::component::{Component, DynComponent, Typed};
+use crate::error::Result;
+use crate::generate::{AnyValue, Done};
 use crate::options::{ModelOptions, OptionKey, OptionValue};
 use crate::requirement::Requirement;
-use crate::sampling::{self, First, Output, Plan, SamplingResult, SamplingStrategy, StopReason};
+use crate::sampling::{self, Clock, CutPolicy, Output, Plan, Recorded, Sampled, SamplingResult, SamplingStrategy};
 use crate::thunk::Thunk;
 use crate::tool::{Tool, Tools};
 
@@ -26,11 +29,21 @@ pub(crate) struct Call {
     strategy: Option<Arc<dyn SamplingStrategy>>,
     options: ModelOptions,
     tools: Option<Tools>,
+    tool_rounds: Option<usize>,
+    cut: Option<CutPolicy>,
 }
 
 impl Call {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, requirements: Vec::new(), strategy: None, options: ModelOptions::new(), tools: None }
+        Self {
+            session,
+            requirements: Vec::new(),
+            strategy: None,
+            options: ModelOptions::new(),
+            tools: None,
+            tool_rounds: None,
+            cut: None,
+        }
     }
 
     /// Everything the call needs, with all options resolved.
@@ -45,12 +58,16 @@ impl Call {
         }
         Ok(Plan {
             backend: Arc::clone(backend),
-            judge: settings.judge.clone().unwrap_or_else(|| Arc::clone(backend)),
+            judge: settings.judge.clone(),
             prompts: settings.prompts.clone(),
+            layers: [settings.options.clone(), self.options.clone()],
             resolved,
             strict: settings.strict,
             requirements: self.requirements.clone(),
             strategy: self.strategy.clone().unwrap_or_else(|| Arc::clone(&settings.strategy)),
+            tool_policy: settings.tool_policy.clone(),
+            tool_rounds: self.tool_rounds.or(settings.tool_rounds),
+            cut: self.cut.unwrap_or(settings.cut),
         })
     }
 
@@ -64,56 +81,55 @@ impl Call {
     pub(super) async fn sample<C: Component>(&self, action: &C) -> Result<SamplingResult<C::Output>> {
         let snapshot = self.session.snapshot();
         let plan = self.plan()?;
-        let found = Box::pin(sampling::sample(&plan, &snapshot.context, action)).await?;
-        let chosen = found.attempts.get(found.chosen);
-        let output = chosen.and_then(|attempt| attempt.output.as_ref());
-        if let (StopReason::Success, Some(attempt), Some(output)) = (&found.stopped, chosen, output) {
-            self.session.commit_turn(&snapshot, &found.asked, output, Arc::clone(&attempt.request))?;
-        }
-        let value = match (found.value, output) {
-            (Some(value), Some(output)) => Some(typed(action, value, output)?),
-            _ => None,
-        };
-        Ok(SamplingResult {
-            value,
-            attempts: found.attempts.into(),
-            chosen: found.chosen,
-            stopped: found.stopped,
-            tools: found.tools,
-        })
+        let clock = Clock::start(&plan.strategy.budget());
+        let first = clock.within(plan.first(&snapshot.context, action)).await??;
+        let found = Box::pin(sampling::sample(&plan, &snapshot.context, action, first, clock, None)).await?;
+        let (value, found) = self.session.settle(&snapshot, found)?;
+        Ok(found.with_value(value.and_then(only)))
     }
 
-    /// Sends the request and returns the handle on its answer. The turn is committed when the answer
-    /// is complete, whether or not anybody has read it.
-    pub(super) async fn start(self, action: Arc<dyn DynComponent>, streamed: bool) -> Result<(Thunk, Tools)> {
-        if !self.requirements.is_empty() {
-            let all = self.requirements.iter().map(|r| r.description().to_owned()).collect();
-            return Err(crate::Error::from(ErrorKind::UncheckedRequirements(all))
-                .with_hint("await the call instead, or check the finished answer with `Session::validate`"));
+    /// Begins the call and returns the handle on its answer. The turn is committed when the answer is
+    /// complete, whether or not anybody has read it.
+    pub(super) async fn start<C: Component>(mut self, action: Arc<C>, streamed: bool) -> Result<Thunk<C::Output>> {
+        let snapshot = self.session.snapshot();
+        if streamed && self.strategy.is_none() {
+            // What has been shown is hard to take back: a stream tries again only if the call says so.
+            self.set_strategy(sampling::RejectionSampling::new(1));
         }
-        let Snapshot { context, version } = self.session.snapshot();
         let mut plan = self.plan()?;
         plan.resolved.options.stream |= streamed;
-        let First { request, asked, tools } = plan.first(&context, &*action).await?;
-        let warnings = plan.warnings(&request)?;
-        let (format, limit) = (request.format.clone(), request.options.max_new_tokens);
-        let (session, sent) = (self.session, Arc::clone(&request));
-        let accept = move |output| {
-            let (output, value) = sampling::read(&*action, format.as_ref(), limit, output);
-            value.map_err(|e| e.with_partial(Arc::clone(&output)))?;
-            session.commit_turn(&Snapshot { context, version }, &asked, &output, sent)?;
-            Ok(output)
-        };
-        Ok((Thunk::start(plan.backend, (*request).clone(), warnings, Box::new(accept))?, tools))
+        let clock = Clock::start(&plan.strategy.budget());
+        let first = clock.within(plan.first(&snapshot.context, &*action)).await??;
+        plan.check(&first)?;
+        let session = self.session;
+        Thunk::spawn(move |pieces| async move {
+            let found = Box::pin(sampling::sample(&plan, &snapshot.context, &*action, first, clock, Some(&pieces))).await?;
+            let (value, found) = session.settle(&snapshot, found)?;
+            let output = found.with_value(value).into_result()?;
+            let (value, output, record) = Recorded::of(output);
+            Ok(Done { output, value, record: Some(Arc::new(record)) })
+        })
     }
 }
 
-/// The value with its type again. Nothing else holds on to it, so it need not be made twice.
-fn typed<C: Component>(action: &C, value: Arc<dyn Any + Send + Sync>, output: &crate::ModelOutput) -> Result<C::Output> {
-    match value.downcast::<C::Output>().map(Arc::into_inner) {
-        Ok(Some(value)) => Ok(value),
-        _ => action.parse(output),
+impl Session {
+    /// Commits the turn of a call that succeeded.
+    fn settle(&self, snapshot: &Snapshot, found: Sampled) -> Result<(Option<AnyValue>, SamplingResult<()>)> {
+        let Sampled { attempts, chosen, value, stopped, asked, tools } = found;
+        let result = SamplingResult { value: None, attempts: attempts.into(), chosen, stopped, tools };
+        if let Some(attempt) = result.chosen().filter(|attempt| attempt.succeeded())
+            && let Some(output) = &attempt.output
+        {
+            self.commit_turn(snapshot, &asked, output, Arc::clone(&attempt.request))
+                .map_err(|error| error.with_attempts(Arc::clone(&result.attempts)))?;
+        }
+        Ok((value, result))
     }
+}
+
+/// The value with its type again, if nothing else holds on to it.
+fn only<T: Send + Sync + 'static>(value: AnyValue) -> Option<T> {
+    value.downcast::<T>().ok().and_then(Arc::into_inner)
 }
 
 /// The setters that all calls share.
@@ -155,8 +171,11 @@ macro_rules! call_setters {
             self.tools([tool])
         }
 
-        /// With tools that the model may call. Their calls are in the answer's
-        /// [`tool_calls`](crate::ModelOutput::tool_calls); run them with
+        /// With tools that the model may call.
+        ///
+        /// Where the answer has a type or requirements, the tools that the model calls are run and their
+        /// results told to it until it answers, see [`tool_rounds`](Self::tool_rounds). Otherwise its calls
+        /// are handed back in the answer's [`tool_calls`](crate::ModelOutput::tool_calls); run them with
         /// [`Session::call_tools`](crate::Session::call_tools).
         pub fn tools<I>(mut self, tools: I) -> Self
         where
@@ -164,6 +183,21 @@ macro_rules! call_setters {
             I::Item: $crate::Tool,
         {
             self.call.add_tools(tools);
+            self
+        }
+
+        /// Runs tools up to this many times in an attempt, each time all that the model calls, before it must
+        /// answer; 0 hands its calls back. By default
+        /// [`DEFAULT_TOOL_ROUNDS`](crate::sampling::DEFAULT_TOOL_ROUNDS) where the answer has a type or
+        /// requirements, and 0 otherwise.
+        pub fn tool_rounds(mut self, rounds: usize) -> Self {
+            self.call.set_tool_rounds(rounds);
+            self
+        }
+
+        /// Sets what is done with an answer that was cut at the token limit or by a filter.
+        pub fn on_cut(mut self, policy: $crate::sampling::CutPolicy) -> Self {
+            self.call.set_cut(policy);
             self
         }
     };
@@ -187,6 +221,14 @@ impl Call {
         self.options = std::mem::take(&mut self.options).merged(options);
     }
 
+    pub(super) fn set_tool_rounds(&mut self, rounds: usize) {
+        self.tool_rounds = Some(rounds);
+    }
+
+    pub(super) fn set_cut(&mut self, policy: CutPolicy) {
+        self.cut = Some(policy);
+    }
+
     pub(super) fn add_tools<I: IntoIterator<Item: Tool>>(&mut self, tools: I) {
         self.tools.get_or_insert_default().extend(tools);
     }
@@ -207,7 +249,7 @@ impl<C: Component> Act<C> {
 
     call_setters!();
 
-    /// Runs the call and gives all attempts with their verdicts. Unmet requirements are no error
+    /// Runs the call and gives all attempts with their verdicts. Unmet requirements are not an error
     /// here.
     ///
     /// # Errors
@@ -216,24 +258,23 @@ impl<C: Component> Act<C> {
         self.call.sample(&*self.action).await
     }
 
-    /// Sends the request and gives the answer piece by piece.
+    /// Sends the request and gives the answer piece by piece. Pieces are provisional until
+    /// [`finish`](OutputStream::finish) says that the answer held.
+    ///
+    /// A stream makes one attempt, unless the call itself has a [`strategy`](Self::strategy).
     ///
     /// # Errors
-    /// [`ErrorKind::UncheckedRequirements`] if there are requirements; what keeps the request from
-    /// being sent.
+    /// What keeps the request from being sent.
     pub async fn stream(self) -> Result<OutputStream<C::Output>> {
-        let action = Arc::clone(&self.action);
-        let (thunk, tools) = self.call.start(self.action, true).await?;
-        Ok(OutputStream::new(thunk, tools, move |output| action.parse(output)))
+        self.call.start(self.action, true).await.map(OutputStream::new)
     }
 
-    /// Sends the request and gives a handle on its answer, for use in other prompts before it is
-    /// there.
+    /// Begins the call and gives a handle on its answer, for use in other prompts before it is there.
     ///
     /// # Errors
     /// As [`stream`](Self::stream).
-    pub async fn start(self) -> Result<Thunk> {
-        Ok(self.call.start(self.action, false).await?.0)
+    pub async fn start(self) -> Result<Thunk<C::Output>> {
+        self.call.start(self.action, false).await
     }
 
     /// The exact request that a first attempt would send. Nothing is sent.
@@ -242,6 +283,12 @@ impl<C: Component> Act<C> {
     /// If there is something wrong with it.
     pub async fn preview(self) -> Result<ChatRequest> {
         self.call.preview(&*self.action).await
+    }
+
+    /// Asks for a value of this type instead. Its JSON schema is stated in the prompt, enforced by the
+    /// backend where it can, and checked in any case.
+    pub fn format<U: DeserializeOwned + JsonSchema + Send + Sync + 'static>(self) -> Act<Typed<C, U>> {
+        Act { call: self.call, action: Arc::new(Typed::new(self.action)) }
     }
 }
 
@@ -256,6 +303,6 @@ impl<C: Component> IntoFuture for Act<C> {
     type IntoFuture = CallFuture<Output<C::Output>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.call.sample(&*self.action).await?.into_result() })
+        Box::pin(async move { self.sample().await?.into_result() })
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Session, Settings, State};
 use crate::backend::Backend;
 use crate::context::Context;
-use crate::options::{ModelOptions, OptionKey, OptionValue};
+use crate::options::{ModelOption, ModelOptions, OptionKey, OptionValue};
 use crate::prompt::Prompts;
-use crate::sampling::{RepairTemplate, SamplingStrategy};
-use crate::tool::ToolPolicy;
+use crate::sampling::{CutPolicy, RepairTemplate, SamplingStrategy};
+use crate::tool::{Tool, ToolPolicy};
 
 /// Settings of a session, see [`Session::builder`].
 ///
@@ -37,7 +37,9 @@ impl SessionBuilder {
                 prompts: Prompts::new(),
                 options: ModelOptions::new(),
                 strategy: Arc::new(RepairTemplate::default()),
-                tools: ToolPolicy::default(),
+                tool_policy: ToolPolicy::default(),
+                tool_rounds: None,
+                cut: CutPolicy::default(),
                 strict: false,
             },
             context: Context::default(),
@@ -82,9 +84,39 @@ impl SessionBuilder {
         self
     }
 
+    /// Offers a tool to the model in every call.
+    pub fn tool(self, tool: impl Tool) -> Self {
+        self.tools([tool])
+    }
+
+    /// Offers tools to the model in every call; a call adds its own to them.
+    pub fn tools<I>(mut self, tools: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Tool,
+    {
+        let mut all = self.settings.options.tools().cloned().unwrap_or_default();
+        all.extend(tools);
+        self.settings.options.set(ModelOption::Tools, all);
+        self
+    }
+
+    /// Sets how often an attempt runs tools before it must answer, for calls that do not say so themselves;
+    /// see [`tool_rounds`](crate::Instruct::tool_rounds).
+    pub fn tool_rounds(mut self, rounds: usize) -> Self {
+        self.settings.tool_rounds = Some(rounds);
+        self
+    }
+
+    /// Sets what is done with answers that were cut, for calls that do not say so themselves.
+    pub fn on_cut(mut self, policy: CutPolicy) -> Self {
+        self.settings.cut = policy;
+        self
+    }
+
     /// Sets how tools are run.
     pub fn tool_policy(mut self, policy: ToolPolicy) -> Self {
-        self.settings.tools = policy;
+        self.settings.tool_policy = policy;
         self
     }
 

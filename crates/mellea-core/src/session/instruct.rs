@@ -12,7 +12,7 @@ use super::act::{Call, CallFuture, call_setters};
 use super::{OutputStream, Session};
 use crate::backend::{ChatRequest, Format};
 use crate::component::{Arg, Representation};
-use crate::component::{Component, Instruction};
+use crate::component::{Answer, Component, Instruction, Refusal};
 use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
@@ -44,11 +44,11 @@ pub struct Instruct<T = String, R = Whole> {
     inputs: Vec<(String, serde_json::Value)>,
     /// The first thing that was wrong with what the builder was given.
     fault: Option<Error>,
-    parse: Parse<T>,
+    read: Read<T>,
     result: PhantomData<fn() -> R>,
 }
 
-type Parse<T> = fn(&Instruction, &ModelOutput) -> Result<T>;
+type Read<T> = fn(&Answer<'_>) -> Result<T>;
 
 impl Instruct {
     pub(super) fn new(session: Session, instruction: Instruction) -> Self {
@@ -58,7 +58,7 @@ impl Instruct {
             preconditions: Vec::new(),
             inputs: Vec::new(),
             fault: None,
-            parse: Instruction::parse,
+            read: |answer| Ok(answer.text().to_owned()),
             result: PhantomData,
         }
     }
@@ -88,7 +88,7 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
             preconditions: self.preconditions,
             inputs: self.inputs,
             fault: self.fault,
-            parse: read_json::<U>,
+            read: |answer| answer.value(),
             result: PhantomData,
         }
     }
@@ -101,7 +101,7 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
             preconditions: self.preconditions,
             inputs: self.inputs,
             fault: self.fault,
-            parse: self.parse,
+            read: self.read,
             result: PhantomData,
         }
     }
@@ -181,7 +181,7 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         self
     }
 
-    /// Runs the call and gives all attempts with their verdicts. Unmet requirements are no error
+    /// Runs the call and gives all attempts with their verdicts. Unmet requirements are not an error
     /// here.
     ///
     /// # Errors
@@ -191,26 +191,25 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         call.sample(&action).await
     }
 
-    /// Sends the request and gives the answer piece by piece.
+    /// Sends the request and gives the answer piece by piece. Pieces are provisional until
+    /// [`finish`](OutputStream::finish) says that the answer held.
+    ///
+    /// A stream makes one attempt, unless the call itself has a [`strategy`](Self::strategy).
     ///
     /// # Errors
-    /// [`ErrorKind::UncheckedRequirements`] if there are requirements; what keeps the request from
-    /// being sent.
+    /// What keeps the request from being sent.
     pub async fn stream(self) -> Result<OutputStream<T>> {
         let (call, action) = self.ready().await?;
-        let action = Arc::new(action);
-        let (thunk, tools) = call.start(Arc::clone(&action) as _, true).await?;
-        Ok(OutputStream::new(thunk, tools, move |output| action.parse(output)))
+        call.start(Arc::new(action), true).await.map(OutputStream::new)
     }
 
-    /// Sends the request and gives a handle on its answer, for use in other prompts before it is
-    /// there.
+    /// Begins the call and gives a handle on its answer, for use in other prompts before it is there.
     ///
     /// # Errors
     /// As [`stream`](Self::stream).
-    pub async fn start(self) -> Result<Thunk> {
+    pub async fn start(self) -> Result<Thunk<T>> {
         let (call, action) = self.ready().await?;
-        Ok(call.start(Arc::new(action), false).await?.0)
+        call.start(Arc::new(action), false).await
     }
 
     /// The exact request that a first attempt would send. Nothing is sent.
@@ -224,16 +223,14 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
     }
 
     /// The finished action, once its preconditions are known to hold.
-    async fn ready(self) -> Result<(Call, Typed<T>)> {
+    async fn ready(self) -> Result<(Call, Asked<T>)> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if !self.preconditions.is_empty() {
             check_inputs(&self.call, &self.inputs, &self.preconditions).await?;
         }
-        let stated = self.call.requirements.iter().filter(|r| !r.is_check_only() && !r.description().trim().is_empty());
-        let instruction = stated.fold(self.instruction, |instruction, r| instruction.requirement(r.description()));
-        Ok((self.call, Typed { instruction, parse: self.parse }))
+        Ok((self.call, Asked { instruction: self.instruction, read: self.read }))
     }
 }
 
@@ -243,31 +240,24 @@ async fn check_inputs(call: &Call, inputs: &[(String, serde_json::Value)], preco
     let output = ModelOutput::new(lines.join("\n"));
     let context = Context::default();
     let candidate = Candidate { output: &output, value: None, context: &context };
-    let verdicts = check_all(preconditions, &candidate, &call.plan()?.judge()).await?;
+    let verdicts = check_all(preconditions, &candidate, &call.plan()?.judge()).await;
     let failed: Vec<String> = verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect();
     if failed.is_empty() { Ok(()) } else { Err(ErrorKind::PreconditionFailed(failed).into()) }
 }
 
-fn read_json<T: DeserializeOwned>(instruction: &Instruction, output: &ModelOutput) -> Result<T> {
-    match Component::format(instruction) {
-        Some(Format::JsonSchema(schema)) => Ok(schema.read(&output.text)?.0),
-        _ => Err(ErrorKind::Parse("the call has no schema to read the answer by".into()).into()),
-    }
-}
-
 /// An instruction whose answer has a type.
-struct Typed<T> {
+struct Asked<T> {
     instruction: Instruction,
-    parse: Parse<T>,
+    read: Read<T>,
 }
 
-impl<T> std::fmt::Debug for Typed<T> {
+impl<T> std::fmt::Debug for Asked<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.instruction.fmt(f)
     }
 }
 
-impl<T: Send + Sync + 'static> Component for Typed<T> {
+impl<T: Send + Sync + 'static> Component for Asked<T> {
     type Output = T;
 
     fn representation(&self) -> Result<Representation> {
@@ -278,8 +268,12 @@ impl<T: Send + Sync + 'static> Component for Typed<T> {
         Component::format(&self.instruction)
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<T> {
-        (self.parse)(&self.instruction, output)
+    fn read(&self, answer: &Answer<'_>) -> Result<T> {
+        (self.read)(answer)
+    }
+
+    fn repair(&self, refusal: Refusal) -> Result<Representation> {
+        Component::repair(&self.instruction, refusal)
     }
 }
 
@@ -309,7 +303,7 @@ impl<T, R> Clone for Instruct<T, R> {
             preconditions: self.preconditions.clone(),
             inputs: self.inputs.clone(),
             fault: self.fault.clone(),
-            parse: self.parse,
+            read: self.read,
             result: PhantomData,
         }
     }

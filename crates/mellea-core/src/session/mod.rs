@@ -29,7 +29,7 @@ use crate::options::ModelOptions;
 use crate::output::ModelOutput;
 use crate::prompt::Prompts;
 use crate::requirement::Requirement;
-use crate::sampling::{Output, SamplingStrategy};
+use crate::sampling::{CutPolicy, Output, SamplingStrategy};
 use crate::tool::{ToolPolicy, ToolResult};
 
 /// One backend and one context, and a verb for everything that can be asked of them.
@@ -72,7 +72,9 @@ struct Settings {
     prompts: Prompts,
     options: ModelOptions,
     strategy: Arc<dyn SamplingStrategy>,
-    tools: ToolPolicy,
+    tool_policy: ToolPolicy,
+    tool_rounds: Option<usize>,
+    cut: CutPolicy,
     strict: bool,
 }
 
@@ -154,7 +156,7 @@ impl Session {
     /// not an error.
     pub async fn call_tools<T>(&self, output: &Output<T>) -> Result<Vec<ToolResult>> {
         let snapshot = self.snapshot();
-        let results = output.tools().run_all(&output.output().tool_calls, &self.0.settings.tools).await;
+        let results = output.tools().run_all(&output.output().tool_calls, &self.0.settings.tool_policy).await;
         let context = results.iter().fold(snapshot.context.clone(), |context, result| context.add(Message::from(result)));
         self.commit(&snapshot, context, None).map(|()| results)
     }

@@ -2,21 +2,22 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use futures_core::Stream;
 
 use crate::error::Result;
-use crate::output::ModelOutput;
-use crate::sampling::Output;
+use crate::sampling::{Output, Recorded};
 use crate::thunk::{Delta, DeltaStream, Thunk};
-use crate::tool::Tools;
 
 /// An answer, piece by piece: a stream of [`Delta`]s, and at its end the typed value.
 ///
-/// Dropping it cancels the generation. When the answer is complete its turn is in the session's
-/// context, whether or not the stream was read to its end.
+/// The pieces are provisional: requirements are checked and a type is read when the answer is complete, and
+/// [`finish`](Self::finish) says whether they held. If the call has a strategy that tries again, then
+/// [`Delta::Restarted`] says that the text so far is void. Tools show as they start and end.
+///
+/// Dropping it cancels the call. When the answer is complete its turn is in the session's context, whether
+/// or not the stream was read to its end.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -33,33 +34,28 @@ use crate::tool::Tools;
 /// # Ok::<(), mellea_core::Error>(()) }).unwrap();
 /// ```
 pub struct OutputStream<T = String> {
-    thunk: Thunk,
+    thunk: Thunk<T>,
     deltas: DeltaStream,
-    tools: Tools,
-    parse: Parse<T>,
 }
 
-type Parse<T> = Box<dyn Fn(&ModelOutput) -> Result<T> + Send>;
-
-impl<T> OutputStream<T> {
-    pub(super) fn new(thunk: Thunk, tools: Tools, parse: impl Fn(&ModelOutput) -> Result<T> + Send + 'static) -> Self {
-        Self { deltas: thunk.stream(), thunk, tools, parse: Box::new(parse) }
+impl<T: Send + Sync + 'static> OutputStream<T> {
+    pub(super) fn new(thunk: Thunk<T>) -> Self {
+        Self { deltas: thunk.stream(), thunk }
     }
 
     /// Waits for the end and gives the value.
     ///
     /// # Errors
-    /// If the generation failed, or its answer could not be read.
+    /// If the call failed, its answer could not be read, or a requirement is not met; with the attempts.
     pub async fn finish(self) -> Result<Output<T>> {
-        let output = self.thunk.await?;
-        let value = (self.parse)(&output)?;
-        Ok(Output::new(value, output, Arc::new([]), self.tools))
+        drop(self.deltas);
+        let (value, output, record) = self.thunk.take().await?;
+        Ok(Recorded::output(value, output, record.as_ref()))
     }
 
-    /// A handle on the answer.
-    #[must_use]
-    pub fn thunk(&self) -> &Thunk {
-        &self.thunk
+    /// Stops the call. The stream then ends with [`Cancelled`](crate::ErrorKind::Cancelled) and what had arrived.
+    pub fn cancel(&self) {
+        self.thunk.cancel();
     }
 }
 

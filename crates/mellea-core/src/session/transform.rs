@@ -30,7 +30,8 @@ pub struct TransformCall {
 
 impl TransformCall {
     pub(super) fn new(session: Session, object: impl Queryable, transformation: String) -> Self {
-        let act = session.act(Transform::new(object, transformation));
+        // The object's operations are its caller's to see, so the model's calls of them are handed back.
+        let act = session.act(Transform::new(object, transformation)).tool_rounds(0);
         Self { session, act }
     }
 

@@ -52,7 +52,7 @@ impl IntoFuture for Validate {
                 return Ok(self.requirements.iter().map(nothing).collect());
             };
             let candidate = Candidate { output: &output, value: None, context: &context };
-            check_all(&self.requirements, &candidate, &self.call.plan()?.judge()).await
+            Ok(check_all(&self.requirements, &candidate, &self.call.plan()?.judge()).await)
         })
     }
 }

@@ -99,6 +99,8 @@ struct CapabilitiesForm {
     json_schema: bool,
     regex: bool,
     tools: bool,
+    #[serde(default)]
+    tools_with_format: bool,
     images: bool,
     audio: bool,
     raw: bool,

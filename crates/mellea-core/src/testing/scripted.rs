@@ -186,6 +186,7 @@ impl ScriptedBackend {
             json_schema: true,
             regex: true,
             tools: true,
+            tools_with_format: true,
             images: true,
             audio: true,
             raw: true,

@@ -25,6 +25,7 @@ pub use error::ToolError;
 pub use function::{FunctionTool, tool, tool_fn};
 pub use outcome::{ToolOutcome, ToolResult};
 pub use run::{ToolPolicy, ToolVerdict};
+pub(crate) use run::ToolEvent;
 pub use set::Tools;
 pub use text::calls_in_text;
 

@@ -123,6 +123,13 @@ impl Tools {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
+    pub(crate) async fn run_all_with(&self, calls: &[ToolCall], policy: &ToolPolicy, tell: impl Fn(ToolEvent)) -> Vec<ToolResult> {
+        calls.iter().for_each(|c| tell(ToolEvent::Started(c.clone())));
+        let r = self.run_all(calls, policy).await;
+        r.iter().for_each(|c| tell(ToolEvent::Ended(c.clone())));
+        r
+    }
+
     async fn outcome(&self, call: &ToolCall, policy: &ToolPolicy) -> ToolOutcome {
         let Some(entry) = self.entry(&call.name) else {
             let available = self.names().map(str::to_owned).collect();
@@ -189,3 +196,5 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
 }
+
+pub(crate) enum ToolEvent { Started(ToolCall), Ended(ToolResult) }

@@ -9,4 +9,7 @@ mod fake;
 mod secrets;
 mod send_sync;
 mod session;
+mod strategies;
+mod streams;
 mod thunk;
+mod tools;

@@ -115,7 +115,7 @@ async fn no_output_shows_a_secret() {
     leaks.error("RequirementsNotMet", &refused().await.unwrap_err());
     let stream = instruct().stream().await.unwrap();
     leaks.look("OutputStream", &stream);
-    leaks.look("Thunk", stream.thunk());
+    leaks.look("OutputStream", &stream);
     stream.finish().await.unwrap();
     leaks.look("Context", &m.context());
     leaks.text("Context", &serde_json::to_string(&m.context()).unwrap());

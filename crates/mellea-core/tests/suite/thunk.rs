@@ -46,8 +46,8 @@ proptest! {
             let thunk = started(Reply::events(events)).await;
             let early = collect(&thunk).await;
             let output = (&thunk).await.unwrap();
-            assert_eq!(early.0, output.text);
-            assert_eq!(early.1, output.thinking.clone().unwrap_or_default());
+            assert_eq!(early.0, output.text());
+            assert_eq!(early.1, output.output().thinking.clone().unwrap_or_default());
             assert_eq!(collect(&thunk).await, early, "a second stream starts from the beginning");
         });
     }

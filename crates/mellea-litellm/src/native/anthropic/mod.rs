@@ -83,6 +83,7 @@ impl Wire for Messages {
     fn capabilities(&self) -> Capabilities {
         let mut can = Capabilities::default();
         can.json_schema = self.facts().schemas;
+        can.tools_with_format = can.json_schema;
         (can.tools, can.images) = (true, true);
         can
     }

@@ -1,0 +1,245 @@
+//! What a call is made of, and the requests of its attempts.
+
+use std::sync::Arc;
+
+use super::next::{Ask, Step};
+use super::turn::DEFAULT_TOOL_ROUNDS;
+use super::{Attempt, CutPolicy, SamplingStrategy};
+use crate::backend::{Backend, ChatRequest, Format};
+use crate::component::{Arg, DynComponent, Refusal, Representation};
+use crate::context::Context;
+use crate::error::{ErrorKind, Result};
+use crate::generate;
+use crate::message::Message;
+use crate::options::{ModelOptions, Resolved};
+use crate::output::{ModelOutput, Warning};
+use crate::prompt::{self, Prompts};
+use crate::requirement::{Judge, Requirement};
+use crate::tool::{ToolPolicy, Tools};
+
+/// All that a call needs beside its action and its context.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) judge: Option<Arc<dyn Backend>>,
+    pub(crate) prompts: Prompts,
+    /// The options of the session and of the call.
+    pub(crate) layers: [ModelOptions; 2],
+    /// What the layers come to on the call's backend.
+    pub(crate) resolved: Resolved,
+    pub(crate) strict: bool,
+    pub(crate) requirements: Vec<Requirement>,
+    pub(crate) strategy: Arc<dyn SamplingStrategy>,
+    pub(crate) tool_policy: ToolPolicy,
+    pub(crate) tool_rounds: Option<usize>,
+    pub(crate) cut: CutPolicy,
+}
+
+/// What a call asks, rendered once.
+pub(crate) struct First {
+    pub(crate) request: Arc<ChatRequest>,
+    /// The action's own messages.
+    pub(crate) asked: Vec<Message>,
+    /// The tools of the call and of the action.
+    pub(crate) tools: Tools,
+}
+
+/// One attempt, ready to be made.
+pub(super) struct Prepared {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) request: Arc<ChatRequest>,
+    /// What was known before the request is sent.
+    pub(super) warnings: Vec<Warning>,
+    /// Tool rounds of earlier attempts that it goes on from.
+    pub(super) carried: Vec<super::ToolRound>,
+}
+
+impl Plan {
+    /// The messages that a representation gives, with the stated requirements in it.
+    async fn render(&self, representation: Representation) -> Result<Vec<Message>> {
+        let stated = self.requirements.iter().filter(|r| !r.is_check_only() && !r.description().trim().is_empty());
+        let stated = stated.map(|r| Arg::Template(r.description().to_owned()));
+        prompt::render(&self.prompts, self.backend.model(), representation.requirements(stated)).await
+    }
+
+    /// The complete request for these messages at the end of the context.
+    fn request(
+        &self,
+        resolved: &Resolved,
+        context: &Context,
+        format: Option<Format>,
+        tools: &Tools,
+        asked: impl IntoIterator<Item = Message>,
+    ) -> ChatRequest {
+        let mut messages = context.view();
+        if let Some(system) = &resolved.system_prompt {
+            messages.insert(0, Message::system(system.as_str()));
+        }
+        messages.extend(asked);
+        let mut request = ChatRequest::new(messages).tools(tools.specs().cloned().collect()).options(resolved.options.clone());
+        request.format = format;
+        request
+    }
+
+    /// What the call asks, before any attempt.
+    pub(crate) async fn first(&self, context: &Context, action: &dyn DynComponent) -> Result<First> {
+        self.requirements.iter().try_for_each(Requirement::ensure)?;
+        let representation = action.representation()?;
+        let tools = self.resolved.tools.clone().merged(&representation.tools);
+        let asked = self.render(representation).await?;
+        let request = Arc::new(self.request(&self.resolved, context, action.format(), &tools, asked.iter().cloned()));
+        Ok(First { request, asked, tools })
+    }
+
+    /// # Errors
+    /// If the backend would not be asked, or only with a warning in a strict session.
+    pub(crate) fn check(&self, first: &First) -> Result<()> {
+        self.warnings(&*self.backend, &first.request).map(drop)
+    }
+
+    pub(crate) fn judge(&self) -> Judge {
+        Judge {
+            backend: Arc::clone(self.judge.as_ref().unwrap_or(&self.backend)),
+            prompts: self.prompts.clone(),
+            seed: self.resolved.options.seed,
+            context_window: self.resolved.options.context_window,
+            strict: self.strict,
+        }
+    }
+
+    /// How often an attempt runs tools before it must answer; 0 hands calls back.
+    pub(super) fn rounds(&self, format: Option<&Format>, tools: &Tools) -> usize {
+        match self.tool_rounds {
+            _ if tools.is_empty() => 0,
+            Some(rounds) => rounds,
+            None if format.is_some() || !self.requirements.is_empty() => DEFAULT_TOOL_ROUNDS,
+            None => 0,
+        }
+    }
+
+    /// Whether an answer that was cut is refused.
+    pub(super) fn refuses_cut(&self, format: Option<&Format>) -> bool {
+        match self.cut {
+            CutPolicy::Auto => format.is_some() || !self.requirements.is_empty(),
+            CutPolicy::Accept => false,
+            CutPolicy::Refuse => true,
+        }
+    }
+
+    /// The next attempt, as the strategy wants it.
+    pub(super) async fn prepare(
+        &self,
+        step: Step,
+        first: &First,
+        context: &Context,
+        action: &dyn DynComponent,
+        attempts: &[Attempt],
+    ) -> Result<Prepared> {
+        let Step { ask, options, system_prompt, format, backend, question, more } = step;
+        let carried = attempts.iter().rev().map(Attempt::all_rounds).find(|rounds| !rounds.is_empty()).unwrap_or_default();
+        let backend = backend.unwrap_or_else(|| Arc::clone(&self.backend));
+        let unchanged = matches!(ask, Ask::Again) && question.is_none() && more.is_empty() && carried.is_empty();
+        let same_settings = options.is_empty() && system_prompt.is_none() && Arc::ptr_eq(&backend, &self.backend);
+        let mut warnings = Vec::new();
+        let mut request = if unchanged && same_settings {
+            Arc::clone(&first.request)
+        } else {
+            let mut resolved = match same_settings {
+                true => self.resolved.clone(),
+                false => self.resolve(&*backend, &options, &mut warnings)?,
+            };
+            if system_prompt.is_some() {
+                resolved.system_prompt = system_prompt;
+            }
+            let transcript = || carried.iter().flat_map(super::ToolRound::messages);
+            let mut asked: Vec<Message> = match (question, ask) {
+                (Some(question), _) => question.into_iter().chain(transcript()).collect(),
+                (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
+                (None, Ask::Repair(reasons)) if carried.is_empty() => {
+                    self.render(action.repair(refusal(reasons, attempts.last()))?).await?
+                }
+                // What the tools said stands between the question and the repair.
+                (None, Ask::Repair(reasons)) => {
+                    let last = attempts.last();
+                    let answer = last.into_iter().flat_map(answered);
+                    let told = self.told(reasons, last)?;
+                    first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
+                }
+                (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
+            };
+            asked.extend(more);
+            Arc::new(self.request(&resolved, context, first.request.format.clone(), &first.tools, asked))
+        };
+        if let Some(format) = format {
+            Arc::make_mut(&mut request).format = format;
+        }
+        Ok(Prepared { backend, request, warnings, carried })
+    }
+
+    /// The options of a step on its backend.
+    fn resolve(&self, backend: &dyn Backend, step: &ModelOptions, warnings: &mut Vec<Warning>) -> Result<Resolved> {
+        let mut layers = self.layers.clone();
+        if backend.provider() != self.backend.provider() {
+            for layer in &mut layers {
+                // Credentials and the like, in one provider's own words, are not another's business.
+                warnings.extend(layer.take_extra().into_iter().map(|(option, _)| Warning::UnsupportedOption {
+                    option,
+                    provider: backend.provider().to_owned(),
+                }));
+            }
+        }
+        let [session, call] = &layers;
+        let all = [&backend.default_options(), session, call, step];
+        let mut resolved =
+            ModelOptions::resolve(all, backend.synonyms()).map_err(|e| e.at(backend.provider(), backend.model()))?;
+        resolved.tools = self.resolved.tools.clone();
+        Ok(resolved)
+    }
+
+    /// The question, each answer so far, and why it was refused.
+    fn conversation(&self, reasons: Vec<String>, first: &First, attempts: &[Attempt]) -> Result<Vec<Message>> {
+        let mut asked = first.asked.clone();
+        let mut last_reasons = Some(reasons);
+        for (i, attempt) in attempts.iter().enumerate() {
+            asked.extend(attempt.rounds.iter().flat_map(super::ToolRound::messages));
+            asked.extend(answered(attempt));
+            let own = (i + 1 == attempts.len()).then(|| last_reasons.take()).flatten();
+            asked.push(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt))?);
+        }
+        Ok(asked)
+    }
+
+    /// Why an answer was refused, as a turn that follows it.
+    fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>) -> Result<Message> {
+        let mut refusal = refusal(reasons, attempt);
+        refusal.answer = None;
+        Ok(Message::user(self.prompts.refusal(self.backend.model(), &refusal)?))
+    }
+
+    /// The warnings known before a request is sent.
+    pub(super) fn warnings(&self, backend: &dyn Backend, request: &ChatRequest) -> Result<Vec<Warning>> {
+        let mut warnings = self.resolved.warnings.clone();
+        warnings.extend(generate::check(backend, request, self.strict)?);
+        Ok(warnings)
+    }
+}
+
+fn refusal(reasons: Vec<String>, attempt: Option<&Attempt>) -> Refusal {
+    let limit = attempt.and_then(|attempt| attempt.fault.as_ref()).and_then(|fault| match fault.kind() {
+        ErrorKind::Truncated { limit, .. } => *limit,
+        _ => None,
+    });
+    let answer = attempt.map(Attempt::text).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    Refusal { reasons, answer, limit }
+}
+
+/// An answer as turns of a conversation. Tool calls of a refused answer must be answered before the
+/// conversation can go on.
+fn answered(attempt: &Attempt) -> impl Iterator<Item = Message> {
+    let output = attempt.output.as_deref().filter(|output| !output.is_empty());
+    output.into_iter().flat_map(|output| std::iter::once(Message::from(output)).chain(unanswered(output)))
+}
+
+fn unanswered(output: &ModelOutput) -> impl Iterator<Item = Message> {
+    output.tool_calls.iter().map(|call| Message::tool(call, "not called: the answer was refused"))
+}
