@@ -39,8 +39,9 @@ pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) 
     }
     let warnings = backend.unsupported(request);
     match warnings.first() {
-        Some(first) if strict => Err(place(ErrorKind::Unsupported(first.to_string()).into())
-            .with_hint("leave it out, or build the session without `strict`")),
+        Some(first) if strict => {
+            Err(place(ErrorKind::from(first).into()).with_hint("leave it out, or build the session without `strict`"))
+        }
         _ => Ok(warnings),
     }
 }

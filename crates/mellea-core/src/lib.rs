@@ -24,6 +24,7 @@ pub mod schema;
 pub mod session;
 mod telemetry;
 pub mod testing;
+pub mod text;
 pub mod thunk;
 pub mod time;
 pub mod tool;

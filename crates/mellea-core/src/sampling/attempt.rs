@@ -1,13 +1,17 @@
 //! The record of one attempt.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::backend::ChatRequest;
-use crate::error::Error;
+use crate::error::{Error, Record};
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Outcome, Verdict};
+use crate::text::{bounded, short_line};
 
 /// One attempt: what was asked, what came back, and what the checks said.
 #[derive(Clone, Debug)]
@@ -61,6 +65,47 @@ impl Attempt {
     /// How good it is among failures: whole before faulty, then by requirements met, then later.
     pub(super) fn merit(&self) -> (bool, usize, usize) {
         (self.fault.is_none(), self.verdicts.iter().filter(|v| v.passed()).count(), self.number)
+    }
+}
+
+/// The attempts as an [`Error`] carries them.
+#[derive(Debug)]
+struct Attempts(Arc<[Attempt]>);
+
+/// The most bytes of one text in an error's report.
+const REPORTED: usize = 1 << 10;
+
+/// The most attempts in an error's report.
+const MAX_REPORTED: usize = 32;
+
+impl Record for Attempts {
+    /// Each attempt's answer, and what it was refused for; texts are bounded.
+    fn report(&self) -> Value {
+        let attempt = |attempt: &Attempt| {
+            json!({
+                "number": attempt.number,
+                "text": bounded(attempt.text(), REPORTED),
+                "complaints": attempt.complaints().iter().map(|text| short_line(text, REPORTED)).collect::<Vec<_>>(),
+                "tokens": attempt.usage().total_tokens(),
+                "latency": attempt.latency.as_secs_f64(),
+            })
+        };
+        self.0.iter().take(MAX_REPORTED).map(attempt).collect()
+    }
+}
+
+impl Error {
+    /// Adds the attempts that were made before the failure.
+    #[must_use]
+    pub fn with_attempts(self, attempts: Arc<[Attempt]>) -> Self {
+        if attempts.is_empty() { self } else { self.with_record(Arc::new(Attempts(attempts))) }
+    }
+
+    /// The attempts that were made before the failure, in the order in which they ended.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        let record = self.record().and_then(|record| (record as &dyn Any).downcast_ref::<Attempts>());
+        record.map_or(&[], |attempts| &attempts.0)
     }
 }
 

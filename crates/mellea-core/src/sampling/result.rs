@@ -155,19 +155,23 @@ impl<T> SamplingResult<T> {
     /// The value, or an error if no attempt succeeded.
     ///
     /// # Errors
-    /// [`ErrorKind::RequirementsNotMet`] with all attempts; the fault of the chosen answer, such as
+    /// All with the attempts: [`ErrorKind::RequirementsNotMet`]; the fault of the chosen answer, such as
     /// [`ErrorKind::SchemaMismatch`]; or the error that stopped sampling.
     pub fn into_result(self) -> Result<Output<T>> {
         let chosen = self.attempts.get(self.chosen);
         let output = chosen.and_then(|attempt| attempt.output.clone());
         match (self.stopped, self.value, output) {
             (StopReason::Success, Some(value), Some(output)) => Ok(Output::new(value, output, self.attempts, self.tools)),
-            (StopReason::Error(error), ..) => Err(error),
+            (StopReason::Error(error), ..) => Err(error.with_attempts(self.attempts)),
             (_, _, output) => {
                 let error = match chosen.and_then(|attempt| attempt.fault.clone()) {
                     Some(fault) => fault.in_attempt(chosen.map_or(1, |attempt| attempt.number)),
-                    None => ErrorKind::RequirementsNotMet { attempts: Arc::clone(&self.attempts), chosen: self.chosen }.into(),
+                    None => {
+                        let unmet = chosen.map(Attempt::complaints).unwrap_or_default();
+                        ErrorKind::RequirementsNotMet { attempts: self.attempts.len(), unmet }.into()
+                    }
                 };
+                let error: Error = error.with_attempts(Arc::clone(&self.attempts));
                 let error = match &output {
                     Some(output) => error.at(&output.provider, &output.model).with_partial(Arc::clone(output)),
                     None => error,
