@@ -26,6 +26,7 @@ pub mod session;
 pub mod stream_check;
 mod telemetry;
 pub mod testing;
+pub mod text;
 pub mod thunk;
 pub mod time;
 pub mod tool;

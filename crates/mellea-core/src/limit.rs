@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use queue::timeout;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What tokio's clock can tell apart.
 const TICK: Duration = Duration::from_millis(1);
@@ -97,10 +97,10 @@ impl Limiter {
     /// own, which shares nothing with clones made before.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for 0.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for 0.
     pub fn concurrency(self, calls: usize) -> Result<Self> {
         if calls == 0 {
-            return Err(config("at most 0 calls at once lets none through; give at least 1"));
+            return Err(Error::config("concurrency", "at most 0 calls at once lets none through; give at least 1"));
         }
         Ok(Self::with(Settings { concurrency: Some(calls), ..self.0.settings }))
     }
@@ -110,10 +110,13 @@ impl Limiter {
     /// milliseconds apart, so above 1000 the calls of one millisecond go together.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a number that is not above 0, or makes more than a year between calls.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a number that is not above 0, or makes more than a year between calls.
     pub fn per_second(self, calls: f64) -> Result<Self> {
         if interval(calls).is_none() {
-            return Err(config(format!("{calls} calls a second is no rate; give a number above 0, such as 0.5")));
+            return Err(Error::config(
+                "per_second",
+                format!("{calls} calls a second is no rate; give a number above 0, such as 0.5"),
+            ));
         }
         Ok(Self::with(Settings { per_second: Some(calls), ..self.0.settings }))
     }
@@ -122,10 +125,10 @@ impl Limiter {
     /// otherwise. Without a rate it means nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for 0.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for 0.
     pub fn burst(self, calls: u32) -> Result<Self> {
         if calls == 0 {
-            return Err(config("a burst of 0 calls lets none through; give at least 1"));
+            return Err(Error::config("burst", "a burst of 0 calls lets none through; give at least 1"));
         }
         Ok(Self::with(Settings { burst: calls, ..self.0.settings }))
     }
@@ -225,10 +228,6 @@ fn interval(per_second: f64) -> Option<Duration> {
 
 fn after(now: Instant, time: Duration) -> Instant {
     now.checked_add(time).or_else(|| now.checked_add(FAR)).unwrap_or(now)
-}
-
-fn config(message: impl Into<String>) -> Error {
-    ErrorKind::Config(message.into()).into()
 }
 
 impl Drop for Permit {

@@ -215,30 +215,50 @@ pub enum Warning {
         /// What cut it.
         reason: String,
     },
-    /// Anything else.
+    /// Anything else that was asked for and not honoured.
     Other {
+        /// What.
+        message: String,
+    },
+    /// Something about the answer that is good to know, although everything asked for was done.
+    Note {
         /// What.
         message: String,
     },
 }
 
 impl Warning {
-    /// STUB
+    /// Whether something that was asked for was not honoured, as opposed to a note about the answer
+    /// or a setting that was given twice.
+    /// [`SessionBuilder::strict`](crate::SessionBuilder::strict) turns such warnings into errors.
     #[must_use]
-    pub fn is_unhonoured(&self) -> bool {
-        !matches!(self, Self::LenientJson { .. } | Self::Cut { .. })
+    pub const fn is_unhonoured(&self) -> bool {
+        match self {
+            Self::UnsupportedOption { .. } | Self::Unconstrained { .. } | Self::Other { .. } => true,
+            Self::ConflictingOption { .. } | Self::LenientJson { .. } | Self::Cut { .. } | Self::Note { .. } => false,
+        }
     }
+}
+
+/// A warning's part on one line.
+fn line(text: &str) -> std::borrow::Cow<'_, str> {
+    crate::text::short_line(text, 2 << 10)
 }
 
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::UnsupportedOption { option, provider } => write!(f, "{provider} has no option `{option}`; it was left out"),
-            Self::ConflictingOption { dropped, used } => write!(f, "`{dropped}` and `{used}` mean the same; `{used}` was used"),
-            Self::Unconstrained { reason } => write!(f, "the schema was not enforced while generating: {reason}"),
-            Self::LenientJson { reason } => write!(f, "the JSON was taken out of other text: {reason}"),
-            Self::Cut { reason } => write!(f, "the answer is not whole: {reason}"),
-            Self::Other { message } => f.write_str(message),
+            Self::UnsupportedOption { option, provider } => {
+                write!(f, "{} has no option `{}`; it was left out", line(provider), line(option))
+            }
+            Self::ConflictingOption { dropped, used } => {
+                let (dropped, used) = (line(dropped), line(used));
+                write!(f, "`{dropped}` and `{used}` mean the same; `{used}` was used")
+            }
+            Self::Unconstrained { reason } => write!(f, "the schema was not enforced while generating: {}", line(reason)),
+            Self::LenientJson { reason } => write!(f, "the JSON was taken out of other text: {}", line(reason)),
+            Self::Cut { reason } => write!(f, "the answer is not whole: {}", line(reason)),
+            Self::Other { message } | Self::Note { message } => f.write_str(&line(message)),
         }
     }
 }

@@ -64,15 +64,9 @@ pub(crate) fn record_result(result: &Result<Arc<ModelOutput>, Error>) {
             }
         }
         Err(error) => {
-            span.record("error.type", error_type(error));
+            span.record("error.type", error.kind().name());
         }
     }
-}
-
-/// The name of an error's kind, without its contents.
-fn error_type(error: &Error) -> String {
-    let debug = format!("{:?}", error.kind());
-    debug.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// The span of one attempt of a sampling strategy.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mellea_core::{Error, ErrorKind, Result};
+use mellea_core::{Error, Result};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::Secret;
@@ -59,7 +59,7 @@ impl Outgoing<'_> {
     /// Sets a header with a secret value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the secret cannot stand in a header.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the secret cannot stand in a header.
     pub fn set_secret(&mut self, name: &HeaderName, value: &str) -> Result<()> {
         self.headers.insert(name, sensitive(value).ok_or_else(|| unfit(name))?);
         Ok(())
@@ -87,10 +87,10 @@ impl KeyHeader {
     /// This key in this header.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the name is none that a header may have.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the name is none that a header may have.
     pub fn new(name: &str, key: impl Into<Secret>) -> Result<Self> {
         let name = HeaderName::try_from(name)
-            .map_err(|_| Error::from(ErrorKind::Config(format!("`{name}` cannot be the name of a header"))))?;
+            .map_err(|_| Error::config("headers", format!("`{name}` cannot be the name of a header")))?;
         let key = key.into();
         Ok(Self(Fixed::new(name, key.clone(), key.expose())))
     }
@@ -140,5 +140,5 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 }
 
 fn unfit(name: &HeaderName) -> Error {
-    ErrorKind::Config(format!("the secret for the header `{name}` has characters that no header may have")).into()
+    Error::config("api_key", format!("the secret for the header `{name}` has characters that no header may have"))
 }

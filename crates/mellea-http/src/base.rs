@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use mellea_core::{Error, ErrorKind, Result};
+use mellea_core::{Error, Result};
 use url::{Host, Url};
 
 /// An address that paths are added to, with or without a slash at its end.
@@ -14,12 +14,11 @@ impl BaseUrl {
     /// elsewhere.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no http or https address.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if it is no http or https address.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        let bad = |reason: &str| {
-            Error::from(ErrorKind::Config(format!("`{}` is no address of a service: {reason}", without_user(text))))
-        };
+        let bad =
+            |reason: &str| Error::config("base_url", format!("`{}` is no address of a service: {reason}", without_user(text)));
         let parsed = if text.contains("://") {
             Url::parse(text)
         } else {

@@ -214,7 +214,7 @@ impl Client {
 
     fn message(&self, request: &Request, place: &Place, mut headers: HeaderMap) -> Result<reqwest::Request> {
         let built = self.0.http.request(request.0.method.clone(), place.url().clone()).body(request.0.body.clone()).build();
-        let unfit = |e: reqwest::Error| ErrorKind::Config(format!("the request cannot be sent: {}", e.without_url()));
+        let unfit = |e: reqwest::Error| ErrorKind::config("request", format!("the request cannot be sent: {}", e.without_url()));
         let mut message = built.map_err(|e| place.error(unfit(e)))?;
         // The user in the address, if there is one; other credentials win.
         if let Some(user) = message.headers_mut().remove(AUTHORIZATION) {
@@ -294,7 +294,7 @@ impl ClientBuilder {
             base = base.or_path(path);
         }
         if self.auth.is_some() && !insecure && !base.may_have_key() {
-            let error = Error::from(ErrorKind::Config(format!("a key would go to {base} in the clear")));
+            let error = Error::config("base_url", format!("a key would go to {base} in the clear"));
             return Err(at(error).with_hint("use https, or allow it with `insecure`"));
         }
         let mut headers = HeaderMap::new();

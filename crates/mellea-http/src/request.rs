@@ -47,8 +47,7 @@ impl Request {
     /// [`ErrorKind::Config`] if it cannot be written as JSON.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Result<Self> {
         let mut json = Vec::with_capacity(1 << 10);
-        serde_json::to_writer(&mut json, body)
-            .map_err(|e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}"))))?;
+        serde_json::to_writer(&mut json, body).map_err(|e| Error::config("request", format!("the request is no JSON: {e}")))?;
         self.0.body = json.into();
         self.0.headers.insert(reqwest::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
@@ -98,7 +97,7 @@ impl Request {
 }
 
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let bad = || Error::from(ErrorKind::Config(format!("`{name}` with this value cannot be a header")));
+    let bad = || Error::config("headers", format!("`{name}` with this value cannot be a header"));
     let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
     // What is in a header may be a key; it is never worth showing.
     value.set_sensitive(true);

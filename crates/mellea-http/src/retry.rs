@@ -95,7 +95,7 @@ impl Retry {
         let worth_it = match error.kind() {
             ErrorKind::QuotaExhausted(_) => false,
             ErrorKind::Timeout { phase, .. } => *phase == TimeoutPhase::Connect,
-            ErrorKind::Connection(_) => !std::error::Error::source(error).is_some_and(crate::error::is_tls),
+            ErrorKind::Connection { .. } => !std::error::Error::source(error).is_some_and(crate::error::is_tls),
             _ => server_says.unwrap_or_else(|| error.is_retryable()),
         };
         let asked = error.retry_after().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mellea_core::{ErrorKind, Result};
+use mellea_core::{Error, Result};
 use reqwest::{NoProxy, Proxy, redirect};
 
 use crate::base::BaseUrl;
@@ -35,10 +35,11 @@ pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&Secret>) -> Result<reqw
         .no_zstd();
     if let Some(address) = proxy {
         let parsed = BaseUrl::parse(address.expose())?;
-        let proxy = Proxy::all(parsed.as_url().clone()).map_err(|_| ErrorKind::Config(format!("{parsed} cannot be a proxy")))?;
+        let proxy =
+            Proxy::all(parsed.as_url().clone()).map_err(|_| Error::config("proxy", format!("{parsed} cannot be a proxy")))?;
         builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
     }
-    builder.build().map_err(|e| ErrorKind::Config(format!("no HTTP client can be made: {e}")).into())
+    builder.build().map_err(|e| Error::config("client", format!("no HTTP client can be made: {e}")))
 }
 
 /// Redirects are followed within one host only: keys in headers of their own would go along.

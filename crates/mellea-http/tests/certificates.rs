@@ -82,7 +82,10 @@ async fn a_wrong_certificate_is_told_and_not_tried_again() {
         let (port, connections) = server(&authority, host, |params| change.into_iter().for_each(|change| change(params))).await;
         let client = client(port, trusted.then_some(&authority));
         let error = client.send(client.get("x")).await.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Connection(text) if text.contains("no secure connection")), "{what}: {error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Connection { reason, .. } if reason.contains("no secure connection")),
+            "{what}: {error}"
+        );
         assert!(error.hint().is_some_and(|hint| hint.contains("certificate")), "{what}: {:?}", error.hint());
         assert_eq!(connections.load(Ordering::Relaxed), 1, "{what}");
     }

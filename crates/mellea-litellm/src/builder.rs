@@ -127,7 +127,7 @@ impl LiteLlmBuilder {
     /// [`ErrorKind::Config`] for a model without a known provider, a provider that cannot be called,
     /// an address or key that is missing, and a key that may not go to the address.
     pub fn build(mut self) -> Result<LiteLlm> {
-        let model = self.model.take().ok_or_else(|| ErrorKind::Config("no model is named: `model` is missing".to_owned()))?;
+        let model = self.model.take().ok_or_else(|| ErrorKind::config("model", "no model is named: `model` is missing"))?;
         let name = route::name(&model)?;
         Control::take(&mut self.options)?.apply(&mut self);
         let registry = self.registry.take().unwrap_or_else(Registry::builtin);

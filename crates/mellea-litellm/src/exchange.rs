@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use mellea_core::{ErrorKind, Result};
+use mellea_core::{Error, Result};
 use mellea_http::auth::{Authorize, Outgoing};
 use mellea_http::{BaseUrl, Client, ClientSettings, Secret, reqwest};
 use serde::Deserialize;
@@ -49,7 +49,7 @@ pub(crate) fn find(provider: &Provider, origin: &str, vars: &Vars<'_>, settings:
     })?;
     let place = BaseUrl::parse(&url)?;
     if place.as_url().scheme() != "https" && !place.is_local() {
-        return Err(ErrorKind::Config(format!("the client's secret would go to {place} in the clear")).into());
+        return Err(Error::config("base_url", format!("the client's secret would go to {place} in the clear")));
     }
     let client = Client::builder(provider.name.as_str(), url).secret(secret.clone()).settings(settings.route());
     let (id, scope) = (id.expose().to_owned(), scope.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mellea_core::{Backend, ErrorKind, Result};
+use mellea_core::{Backend, Error, Result};
 
 use crate::builder::LiteLlmBuilder;
 use crate::keys::{self, Credential, Vars};
@@ -29,7 +29,7 @@ pub(crate) fn backend(
         "bedrock" => native::bedrock(bedrock(settings)?),
         #[cfg(feature = "cohere")]
         "cohere" => native::cohere(settings),
-        name => Err(ErrorKind::Config(format!("`{name}` was built without its family")).into()),
+        name => Err(Error::config("model", format!("`{name}` was built without its family"))),
     }
 }
 
@@ -73,7 +73,7 @@ fn bedrock(mut settings: Settings) -> Result<Settings> {
         settings.model = model.to_owned();
     } else if settings.model.starts_with("invoke/") {
         let message = "Bedrock is called by its Converse interface here: leave `invoke/` out";
-        return Err(ErrorKind::Config(message.to_owned()).into());
+        return Err(Error::config("model", message));
     }
     Ok(settings)
 }

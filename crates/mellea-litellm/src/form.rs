@@ -1,6 +1,6 @@
 //! What a provider's form makes of address, model and credentials.
 
-use mellea_core::{ErrorKind, Result};
+use mellea_core::{Error, Result};
 use mellea_http::BaseUrl;
 
 use crate::keys::{Address, Credential, Vars};
@@ -89,7 +89,7 @@ fn azure(base: &BaseUrl, model: &str, version: &str) -> Result<BaseUrl> {
         _ => {
             let deployment = segment(model);
             if deployment.is_empty() {
-                return Err(ErrorKind::Config(format!("`{model}` cannot be the name of a deployment")).into());
+                return Err(Error::config("model", format!("`{model}` cannot be the name of a deployment")));
             }
             Ok(below(&root, &format!("openai/deployments/{deployment}"), version))
         }
@@ -137,7 +137,7 @@ fn rag_flow(base: &BaseUrl, model: &str) -> Result<(BaseUrl, String)> {
     let (Some(id), Some(name), false) = (id.filter(|id| !id.is_empty()), name.filter(|name| !name.is_empty()), kind.is_empty())
     else {
         let message = format!("`{model}` must be `chat/<id>/<model>` or `agent/<id>/<model>`");
-        return Err(ErrorKind::Config(message).into());
+        return Err(Error::config("model", message));
     };
     let path = base.as_url().path().trim_end_matches('/');
     let root = path.strip_suffix("/api/v1").or_else(|| path.strip_suffix("/v1")).unwrap_or(path);
@@ -148,6 +148,8 @@ fn rag_flow(base: &BaseUrl, model: &str) -> Result<(BaseUrl, String)> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
+
+    use mellea_core::ErrorKind;
 
     use super::*;
     use crate::env::Env;
@@ -233,7 +235,7 @@ mod tests {
         let formed = |model| formed("ragflow", model, Some("http://localhost:9380"), None, "k");
         assert_eq!(formed("agent/1/deep/seek").unwrap().model, "deep/seek");
         for bad in ["m", "chat/1", "chat/1/", "chat//m", "chat/../m", "other/1/m"] {
-            assert!(matches!(formed(bad).unwrap_err().kind(), ErrorKind::Config(_)), "{bad}");
+            assert!(matches!(formed(bad).unwrap_err().kind(), ErrorKind::Config { .. }), "{bad}");
         }
     }
 

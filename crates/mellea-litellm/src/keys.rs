@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mellea_core::{Error, ErrorKind, Result};
+use mellea_core::{Error, Result};
 use mellea_http::{BaseUrl, Secret};
 
 use crate::env::Env;
@@ -43,7 +43,7 @@ impl Vars<'_> {
         let Some(value) = self.find(provider, name) else {
             let variables = provider.vars.get(name).map(|var| list(&var.env)).unwrap_or_default();
             let message = format!("the address of `{}` needs `{name}`: set {variables}, or `var(\"{name}\", ..)`", provider.name);
-            return Err(ErrorKind::Config(message).into());
+            return Err(Error::config(name.to_owned(), message));
         };
         template::safe(name, &value)
     }
@@ -76,7 +76,7 @@ pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'
             if !provider.base_env.is_empty() {
                 message.push_str(&format!(", or set {}", list(&provider.base_env)));
             }
-            Err(ErrorKind::Config(message).into())
+            Err(Error::config("base_url", message))
         }
     }
 }
@@ -134,7 +134,7 @@ pub(crate) fn credential(provider: &Provider, registry: &Registry, address: &Add
             owner(registry, host).filter(|other| other.name != provider.name).map(|other| format!("which is `{}`'s", other.name))
         };
         if let Some(why) = why.filter(|_| !variables_of_host(registry, host).any(|other| other == variable)) {
-            let error = Error::from(ErrorKind::Config(format!("the key in {variable} is not sent to {host}, {why}")));
+            let error = Error::config("api_key", format!("the key in {variable} is not sent to {host}, {why}"));
             return Err(error.with_hint("give the key with `api_key` if that host may have it"));
         }
     }
@@ -151,7 +151,7 @@ fn missing(provider: &Provider, variables: &[String]) -> Error {
         }
         hint = format!("export {first}=..., or {hint}");
     }
-    Error::from(ErrorKind::Config(message)).with_hint(hint)
+    Error::config("api_key", message).with_hint(hint)
 }
 
 /// The row whose variables count: the provider's, or for one that has none that of exactly this host.
@@ -200,6 +200,8 @@ pub(crate) fn list(names: &[String]) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use mellea_core::ErrorKind;
+
     use super::*;
 
     const KEY: &str = "sk-canary";
@@ -225,7 +227,7 @@ mod tests {
 
     fn refusal(prefix: &str, base: Option<&str>, variables: &[&str]) -> String {
         let error = find(prefix, base, variables).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error:?}");
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains(KEY), "{error:?}");
         error.to_string()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mellea_core::{Backend, ErrorKind, Result};
+use mellea_core::{Backend, Error, Result};
 
 use crate::builder::LiteLlmBuilder;
 use crate::registry::{Provider, Registry};
@@ -29,7 +29,7 @@ pub(crate) fn backend(
         }
         name => {
             let message = format!("`{name}` is not a provider whose own wire this program speaks");
-            Err(ErrorKind::Config(message).into())
+            Err(Error::config("model", message))
         }
     }
 }

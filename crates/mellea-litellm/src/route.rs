@@ -1,6 +1,6 @@
 //! From the name of a model to a provider and the provider's own name for the model.
 
-use mellea_core::{Error, ErrorKind, ModelRef, Result};
+use mellea_core::{Error, ModelRef, Result};
 
 use crate::registry::{Kind, Provider, Registry};
 
@@ -32,8 +32,8 @@ pub(crate) fn name(model: &ModelRef) -> Result<String> {
         return Ok(name.to_owned());
     }
     let known = identifier.hf_model_name.or(identifier.openai_name).unwrap_or("this model");
-    let error = ErrorKind::Config(format!("{known} has no name at Ollama or Bedrock, so its provider is unknown"));
-    Err(Error::from(error).with_hint("name provider and model as text: `provider/model`"))
+    let error = Error::config("model", format!("{known} has no name at Ollama or Bedrock, so its provider is unknown"));
+    Err(error.with_hint("name provider and model as text: `provider/model`"))
 }
 
 /// Finds the provider of a model's name: by what stands before the first slash, or by the few
@@ -48,7 +48,7 @@ pub(crate) fn route<'r, 'm>(registry: &'r Registry, name: &'m str) -> Result<Rou
     };
     let Some(provider) = registry.get(prefix) else { return Err(unknown(registry, prefix)) };
     if model.trim().is_empty() {
-        return Err(ErrorKind::Config(format!("`{name}` names no model: write `{prefix}/<model>`")).into());
+        return Err(Error::config("model", format!("`{name}` names no model: write `{prefix}/<model>`")));
     }
     callable(Route { provider, prefix, model })
 }
@@ -69,14 +69,14 @@ fn callable<'r, 'm>(route: Route<'r, 'm>) -> Result<Route<'r, 'm>> {
             if let Some(instead) = instead {
                 hint.push_str(&format!(", or see whether `{instead}/` serves it"));
             }
-            Err(Error::from(ErrorKind::Config(message)).with_hint(hint))
+            Err(Error::config("model", message).with_hint(hint))
         }
-        Kind::Unsupported => Err(ErrorKind::Config(format!("`{prefix}` answers no chat")).into()),
+        Kind::Unsupported => Err(Error::config("model", format!("`{prefix}` answers no chat"))),
         Kind::Openai | Kind::Template | Kind::Native if !route.provider.is_enabled() => {
             let feature = feature.as_deref().unwrap_or_default();
             let message =
                 format!("`{prefix}/` needs the feature `{feature}` of mellea-litellm, which this program was built without");
-            Err(ErrorKind::Config(message).into())
+            Err(Error::config("model", message))
         }
         Kind::Openai | Kind::Template | Kind::Native => Ok(route),
     }
@@ -90,7 +90,7 @@ fn unknown(registry: &Registry, prefix: &str) -> Error {
     if !near.is_empty() {
         message.push_str(&format!(" (did you mean {}?)", crate::keys::list(&near)));
     }
-    Error::from(ErrorKind::Config(message)).with_hint(OTHERS)
+    Error::config("model", message).with_hint(OTHERS)
 }
 
 fn no_prefix(registry: &Registry, name: &str) -> Error {
@@ -99,12 +99,14 @@ fn no_prefix(registry: &Registry, name: &str) -> Error {
         name if registry.get(name).is_some() => format!("`{name}` is a provider: write `{name}/<model>`"),
         name => format!("`{name}` names no provider: write `<provider>/{name}`, such as `groq/llama-3.3-70b-versatile`"),
     };
-    Error::from(ErrorKind::Config(message)).with_hint(OTHERS)
+    Error::config("model", message).with_hint(OTHERS)
 }
 
 #[cfg(test)]
 mod tests {
     use mellea_core::model::{IBM_GRANITE_4_1_3B, MISTRALAI_DEVSTRAL_2_123B, ModelIdentifier};
+
+    use mellea_core::ErrorKind;
 
     use super::*;
 
@@ -113,7 +115,7 @@ mod tests {
         match route(&registry, name) {
             Ok(route) => format!("{} {}", route.provider.name, route.model),
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error:?}");
+                assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
                 error.to_string()
             }
         }
@@ -170,7 +172,7 @@ mod tests {
             let registry = Registry::builtin();
             match route(&registry, &name) {
                 Ok(found) => proptest::prop_assert!(name.ends_with(found.model) && !found.model.trim().is_empty()),
-                Err(error) => proptest::prop_assert!(matches!(error.kind(), ErrorKind::Config(_))),
+                Err(error) => proptest::prop_assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error}"),
             }
         }
     }
@@ -181,6 +183,6 @@ mod tests {
         assert_eq!(name(&MISTRALAI_DEVSTRAL_2_123B.into()).unwrap(), "bedrock/converse/mistral.devstral-2-123b");
         let nowhere = ModelIdentifier::new().hf_model_name("me/mine");
         let error = name(&nowhere.into()).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config(m) if m.contains("me/mine")), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Config { reason, .. } if reason.contains("me/mine")), "{error}");
     }
 }

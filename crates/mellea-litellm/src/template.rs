@@ -1,6 +1,6 @@
 //! Names in braces, such as `{region}` in an address, and what takes their place.
 
-use mellea_core::{ErrorKind, Result};
+use mellea_core::{Error, Result};
 
 /// The names in braces.
 pub(crate) fn names(text: &str) -> Vec<&str> {
@@ -24,7 +24,7 @@ pub(crate) fn safe(name: &str, value: &str) -> Result<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if value.is_empty() || value.starts_with('.') || value.contains("..") || !value.chars().all(fits) {
         let message = format!("`{name}` is part of an address: only letters, digits, `-`, `_` and `.` may stand there");
-        return Err(ErrorKind::Config(message).into());
+        return Err(Error::config(name.to_owned(), message));
     }
     Ok(value.to_owned())
 }

@@ -146,9 +146,9 @@ impl Ollama {
             ("thinking", "think", thinks),
         ];
         match missing.iter().find(|(capability, _, asked)| *asked && lacks(capability)) {
-            Some((_, what, _)) => {
+            Some((feature, what, _)) => {
                 let model = &self.0.settings.model;
-                Err(Error::from(ErrorKind::Unsupported(format!("`{model}` cannot {what}")))
+                Err(Error::unsupported(*feature, model, format!("`{model}` cannot {what}"))
                     .with_hint(format!("`ollama show {model}` lists what the model can do")))
             }
             None => Ok(()),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_core::{Error, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
 use mellea_http::{BaseUrl, Client, ClientSettings, Secret, Timeouts, client_setters};
 use serde_json::Value;
 
@@ -138,7 +138,7 @@ impl OllamaBuilder {
     /// The backend. It sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is no model, or none by that name at Ollama; for a host, header
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if there is no model, or none by that name at Ollama; for a host, header
     /// or window that cannot be; and for a key that would go over the open network in the clear.
     pub fn build(self) -> Result<Ollama> {
         self.build_in(|name| std::env::var(name).ok())
@@ -150,7 +150,7 @@ impl OllamaBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build); if the server cannot be reached or is older than 0.5; and
-    /// [`ErrorKind::ModelNotFound`].
+    /// [`ErrorKind::ModelNotFound`](mellea_core::ErrorKind::ModelNotFound).
     pub async fn connect(self) -> Result<Ollama> {
         let backend = self.build()?;
         let known = Box::pin(backend.examine()).await?;
@@ -158,14 +158,15 @@ impl OllamaBuilder {
     }
 
     fn build_in(self, environment: impl Fn(&str) -> Option<String>) -> Result<Ollama> {
-        let config = |text: String| Error::from(ErrorKind::Config(text));
+        let unnamed = |text: String| Error::config("model", text);
         let place = |error: Error| error.at("ollama", "");
-        let model = self.model.as_ref().ok_or_else(|| place(config("no model was named".to_owned())).with_hint("`.model(…)`"))?;
+        let model =
+            self.model.as_ref().ok_or_else(|| place(unnamed("no model was named".to_owned())).with_hint("`.model(…)`"))?;
         let name = model.name_for("ollama").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| place(config(format!("{model:?} has no name at Ollama"))))?;
+        let name = name.ok_or_else(|| place(unnamed(format!("{model:?} has no name at Ollama"))))?;
         let place = |error: Error| error.at("ollama", &name);
         if self.window == Some(0) {
-            return Err(place(config("`context_window` must be at least 1".to_owned())));
+            return Err(place(Error::config("context_window", "`context_window` must be at least 1")));
         }
         let host = self.host.or_else(|| environment("OLLAMA_HOST")).unwrap_or_default();
         let base = address(&host);
@@ -207,6 +208,8 @@ impl fmt::Debug for OllamaBuilder {
 mod tests {
     use mellea_core::model::{IBM_GRANITE_4_1_3B, ModelIdentifier, OPENAI_GPT_5_1};
 
+    use mellea_core::ErrorKind;
+
     use super::*;
 
     fn environment(host: Option<&str>, key: Option<&str>) -> impl Fn(&str) -> Option<String> {
@@ -239,7 +242,7 @@ mod tests {
             Ollama::builder().model("m").host("ftp://h").build().unwrap_err(),
             Ollama::builder().model("m").header("a b", "c").build().unwrap_err(),
         ] {
-            assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error}");
             assert_eq!(error.provider(), Some("ollama"));
         }
     }

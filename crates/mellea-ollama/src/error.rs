@@ -9,7 +9,7 @@ pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
     let error = reclassify(error, model);
     let words = error.response().map(|said| said.message.to_lowercase()).unwrap_or_default();
     match error.kind() {
-        ErrorKind::Connection(_) if is_connect(&error) => unreachable(error, base),
+        ErrorKind::Connection { .. } if is_connect(&error) => unreachable(error, base),
         ErrorKind::Timeout { phase: TimeoutPhase::Connect, .. } => unreachable(error, base),
         ErrorKind::Timeout { phase: TimeoutPhase::NextToken, .. } => error.with_hint(
             "the server has stalled in the middle of an answer; `ModelOption::StreamTimeout` and `Timeouts::idle` set this limit",
@@ -20,7 +20,7 @@ pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
         }
         ErrorKind::ContextWindowExceeded { .. } => error
             .with_hint("shorten the conversation, or raise `context_window` (`num_ctx`) as far as the model and the memory go"),
-        ErrorKind::Unsupported(_) => error.with_hint(format!("`ollama show {model}` lists what the model can do")),
+        ErrorKind::Unsupported { .. } => error.with_hint(format!("`ollama show {model}` lists what the model can do")),
         ErrorKind::Provider(said) => match said.status {
             Some(401) => {
                 let body: Option<Value> = said.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
@@ -49,7 +49,8 @@ fn reclassify(error: Error, model: &str) -> Error {
     let kind = if said.message.contains("longer than the context length") {
         ErrorKind::ContextWindowExceeded { prompt: None, limit: None }
     } else if said.message.contains("does not support") {
-        ErrorKind::Unsupported(said.message.clone())
+        let feature = said.message.rsplit("does not support ").next().unwrap_or_default().to_owned();
+        ErrorKind::unsupported(feature, model, said.message.clone())
     } else {
         return error;
     };

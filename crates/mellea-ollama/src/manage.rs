@@ -65,8 +65,8 @@ impl Ollama {
     pub(crate) async fn examine(&self) -> Result<Known> {
         let version = self.version().await?;
         if too_old(&version) {
-            let error = ErrorKind::Config(format!("ollama {version} is too old: it enforces no JSON schemas"));
-            return Err(Error::from(error).at("ollama", &self.settings().model).with_hint("update it to 0.5 or later"));
+            let error = Error::config("server", format!("ollama {version} is too old: it enforces no JSON schemas"));
+            return Err(error.at("ollama", &self.settings().model).with_hint("update it to 0.5 or later"));
         }
         if self.settings().pull == Pull::Always {
             self.pull().await?;

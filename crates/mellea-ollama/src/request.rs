@@ -1,6 +1,6 @@
 //! A request as it goes over the wire.
 
-use mellea_core::{ChatRequest, Content, Error, ErrorKind, Format, Message, RawRequest, RequestOptions, Result, ToolSpec};
+use mellea_core::{ChatRequest, Content, Error, Format, Message, RawRequest, RequestOptions, Result, ToolSpec};
 use mellea_http::{CallOptions, Client, Request};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -129,7 +129,7 @@ fn finish<'a>(
     let request = if call.body.is_empty() {
         post.json(&body)?
     } else {
-        let no_json = |e| Error::from(ErrorKind::Config(format!("the request is no JSON: {e}")));
+        let no_json = |e| Error::config("request", format!("the request is no JSON: {e}"));
         let mut body = serde_json::to_value(body).map_err(no_json)?;
         if let Value::Object(fields) = &mut body {
             call.merge_into(fields);
@@ -146,12 +146,12 @@ fn turn(message: &Message) -> Result<Turn<'_>> {
             Content::Text(_) => {}
             Content::Image(image) => {
                 let address = || {
-                    Error::from(ErrorKind::Unsupported("ollama takes no image by its address".to_owned()))
+                    Error::unsupported("image addresses", "ollama", "ollama takes no image by its address")
                         .with_hint("nothing is fetched: give the image itself, with `Image::from_file` or `Image::from_bytes`")
                 };
                 images.push(image.base64().ok_or_else(address)?);
             }
-            _ => return Err(ErrorKind::Unsupported("ollama takes no audio".to_owned()).into()),
+            _ => return Err(Error::unsupported("audio", "ollama", "ollama takes no audio")),
         }
     }
     let calls = message.tool_calls.iter().enumerate();

@@ -248,10 +248,10 @@ impl OpenAi {
         let error = crate::wire::reclassified(self.place(error));
         let hint = match (error.kind(), self.0.dialect.name) {
             (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),
-            (ErrorKind::Connection(_), "ollama") => "start it with `ollama serve`".to_owned(),
-            (ErrorKind::Connection(_), "lm_studio") => "start it with `lms server start`".to_owned(),
-            (ErrorKind::Connection(_), "vllm") => format!("start it with `vllm serve {}`", self.0.model),
-            (ErrorKind::Connection(_), "llama_cpp") => "start it with `llama-server`".to_owned(),
+            (ErrorKind::Connection { .. }, "ollama") => "start it with `ollama serve`".to_owned(),
+            (ErrorKind::Connection { .. }, "lm_studio") => "start it with `lms server start`".to_owned(),
+            (ErrorKind::Connection { .. }, "vllm") => format!("start it with `vllm serve {}`", self.0.model),
+            (ErrorKind::Connection { .. }, "llama_cpp") => "start it with `llama-server`".to_owned(),
             (ErrorKind::ModelNotFound(_), _) => "`models()` lists the names that this service knows".to_owned(),
             _ => return error,
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_core::{Error, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
 use mellea_http::auth::{Authorize, KeyHeader};
 use mellea_http::{BaseUrl, Client, ClientBuilder, ClientSettings, Secret, client_setters};
 use serde_json::{Map, Value};
@@ -147,7 +147,7 @@ impl OpenAiBuilder {
     /// The backend. Nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] without a model, for an address that cannot be, without a key for a service that
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) without a model, for an address that cannot be, without a key for a service that
     /// needs one (it names the variables), and for a key that would go over the open network in the clear.
     pub fn build(self) -> Result<OpenAi> {
         self.build_with(&env)
@@ -197,17 +197,15 @@ impl OpenAiBuilder {
     }
 }
 
-fn config(message: impl Into<String>) -> Error {
-    ErrorKind::Config(message.into()).into()
-}
-
 fn model_name(model: Option<&ModelRef>, dialect: &Dialect) -> Result<String> {
-    let model = model.ok_or_else(|| config("no model is set").with_hint("name it with `model`"))?;
+    let model = model.ok_or_else(|| Error::config("model", "no model is set").with_hint("name it with `model`"))?;
     let catalogue = if *dialect == Dialect::OLLAMA { "ollama" } else { "openai" };
     let name = model.name_for(catalogue).or_else(|| model.name_for("openai"));
-    let name = name.ok_or_else(|| config("this model of the catalogue has no name here").with_hint("give the name as a text"))?;
+    let name = name.ok_or_else(|| {
+        Error::config("model", "this model of the catalogue has no name here").with_hint("give the name as a text")
+    })?;
     let name = name.trim();
-    if name.is_empty() { Err(config("the model's name is blank")) } else { Ok(name.to_owned()) }
+    if name.is_empty() { Err(Error::config("model", "the model's name is blank")) } else { Ok(name.to_owned()) }
 }
 
 fn with_key(client: ClientBuilder, header: AuthHeader, key: Secret) -> Result<ClientBuilder> {
@@ -222,7 +220,7 @@ fn extra_body(dialect: &Dialect) -> Result<Map<String, Value>> {
         return Ok(Map::new());
     }
     serde_json::from_str(dialect.extra_body)
-        .map_err(|error| config(format!("`extra_body` of the dialect is no JSON object: {error}")))
+        .map_err(|error| Error::config("extra_body", format!("`extra_body` of the dialect is no JSON object: {error}")))
 }
 
 /// Where calls go, and how that was found.
@@ -245,7 +243,7 @@ impl Address {
                 (url, dialect, true)
             }
             None if known.base_url.is_empty() => {
-                let mut error = config(format!("the address of {} is not set", known.name));
+                let mut error = Error::config("base_url", format!("the address of {} is not set", known.name));
                 if !variables.is_empty() {
                     error = error.with_hint(format!("set `base_url` or {}", variables.join(" or ")));
                 }
@@ -293,7 +291,7 @@ impl Address {
 
     fn no_key(&self) -> Error {
         let variables: Vec<&str> = self.key_variables().collect();
-        let error = config(format!("{} needs a key, and none is set", self.base.host()));
+        let error = Error::config("api_key", format!("{} needs a key, and none is set", self.base.host()));
         match variables.as_slice() {
             [] => error.with_hint("give it with `api_key`"),
             names => error.with_hint(format!("give it with `api_key`, or set {}", names.join(" or "))),

@@ -19,7 +19,10 @@ impl OpenAi {
     pub(crate) async fn complete_all(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
         if !self.0.dialect.has_completions() {
             let message = format!("{} has no raw completions", self.0.dialect.name);
-            return requests.iter().map(|_| Err(self.place(ErrorKind::Unsupported(message.clone()).into()))).collect();
+            return requests
+                .iter()
+                .map(|_| Err(self.place(Error::unsupported("raw completion", self.0.dialect.name, message.clone()))))
+                .collect();
         }
         let one_by_one = !self.0.dialect.prompt_lists || self.0.memory.now().has(Learned::ONE_PROMPT);
         let alike = requests.windows(2).all(|pair| match pair {

@@ -283,7 +283,8 @@ impl Reader {
         if let Err(error) = decoded {
             self.ended = true;
             // Of an answer that is complete, only the usage can be cut off.
-            let cut = matches!(error.kind(), ErrorKind::StreamInterrupted | ErrorKind::Connection(_) | ErrorKind::Timeout { .. });
+            let cut =
+                matches!(error.kind(), ErrorKind::StreamInterrupted | ErrorKind::Connection { .. } | ErrorKind::Timeout { .. });
             self.error = (!(cut && self.decoder.finished())).then_some(error);
         }
     }

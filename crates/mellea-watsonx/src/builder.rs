@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mellea_core::{Error, ErrorKind, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
+use mellea_core::{Error, ModelOptions, ModelRef, OptionKey, OptionValue, Result};
 use mellea_http::auth::Bearer;
 use mellea_http::{Authorize, BaseUrl, Client, ClientSettings, Secret, client_setters};
 
@@ -183,7 +183,7 @@ impl WatsonXBuilder {
     /// The backend. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for what is missing, with the names of its variables; for settings that
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) for what is missing, with the names of its variables; for settings that
     /// exclude each other; and for an address or key that cannot be.
     pub fn build(self) -> Result<WatsonX> {
         self.build_in(&|variable| std::env::var(variable).ok())
@@ -214,20 +214,19 @@ impl WatsonXBuilder {
     fn finish(mut self, env: &Env<'_>) -> Result<WatsonX> {
         let model = self.model_name();
         if model.trim().is_empty() {
-            return Err(
-                config("this model has no name on watsonx.ai").with_hint("give the name itself, such as `ibm/granite-4-h-small`")
-            );
+            return Err(Error::config("model", "this model has no name on watsonx.ai")
+                .with_hint("give the name itself, such as `ibm/granite-4-h-small`"));
         }
         let scope = self.scope(env)?;
         let url = self.url.clone().or_else(|| first(env, &URL)).or_else(|| Some(region_url(&first(env, &REGION)?)));
         let url = url.ok_or_else(|| {
-            config(format!("no address of watsonx.ai: {} is not set", one_of(&URL)))
+            Error::config("url", format!("no address of watsonx.ai: {} is not set", one_of(&URL)))
                 .with_hint("set it to such as https://us-south.ml.cloud.ibm.com, or use `url` or `region`")
         })?;
         let base = BaseUrl::parse(&url)?;
         let version = self.version.take().unwrap_or_else(|| DEFAULT_VERSION.to_owned());
         if !is_date(&version) {
-            return Err(config(format!("the version `{version}` is no date of the form YYYY-MM-DD")));
+            return Err(Error::config("version", format!("the version `{version}` is no date of the form YYYY-MM-DD")));
         }
         let auth = self.auth_for(&base, env)?;
         let limiter = self.settings.limiter.get_or_insert_default().clone();
@@ -253,7 +252,7 @@ impl WatsonXBuilder {
     fn scope(&self, env: &Env<'_>) -> Result<Scope> {
         let set = |id: &Option<String>| id.as_deref().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
         let both = |what: &str| {
-            config(format!("{what} are set, and watsonx.ai takes one of them"))
+            Error::config("project_id", format!("{what} are set, and watsonx.ai takes one of them"))
                 .with_hint("set one of `project_id` and `space_id`; a deployment needs neither")
         };
         match (set(&self.deployment), set(&self.project), set(&self.space)) {
@@ -268,7 +267,8 @@ impl WatsonXBuilder {
                 (Some(_), Some(_)) => Err(both(&format!("{} and {}", one_of(&PROJECT), one_of(&SPACE)))),
                 (None, None) => {
                     let message = format!("no project and no space: neither {} nor {} is set", one_of(&PROJECT), one_of(&SPACE));
-                    Err(config(message).with_hint("set one, or use `project_id`, `space_id` or `deployment_id`"))
+                    Err(Error::config("project_id", message)
+                        .with_hint("set one, or use `project_id`, `space_id` or `deployment_id`"))
                 }
             },
         }
@@ -281,11 +281,13 @@ impl WatsonXBuilder {
             token().or_else(|| secret(&ZEN_KEY).map(Access::Zen)).or_else(|| secret(&KEY).map(Access::Key))
         };
         let access = self.access.take().or_else(of_env).ok_or_else(|| {
-            config(format!("no key for watsonx.ai: {} is not set", one_of(&KEY))).with_hint(
+            Error::config("api_key", format!("no key for watsonx.ai: {} is not set", one_of(&KEY))).with_hint(
                 "set it, or use `api_key`, `token`, `cloud_pak` or `zen_api_key`; keys are made at https://cloud.ibm.com/iam/apikeys",
             )
         })?;
-        let given = |secret: Secret| if secret.is_empty() { Err(config("the key for watsonx.ai is empty")) } else { Ok(secret) };
+        let given = |secret: Secret| {
+            if secret.is_empty() { Err(Error::config("api_key", "the key for watsonx.ai is empty")) } else { Ok(secret) }
+        };
         Ok(match access {
             Access::Token(token) => Shared(Arc::new(Bearer::new(given(token)?))),
             Access::Zen(key) => Shared(Arc::new(ZenKey::new(&given(key)?))),
@@ -329,10 +331,6 @@ fn one_of(variables: &[&str]) -> String {
         [first, others @ ..] if !others.is_empty() => format!("{first} (or {})", others.join(", ")),
         all => all.join(", "),
     }
-}
-
-fn config(message: impl Into<String>) -> Error {
-    ErrorKind::Config(message.into()).into()
 }
 
 fn is_date(text: &str) -> bool {

@@ -1,8 +1,6 @@
 //! From the core's requests to the bodies that the service takes.
 
-use mellea_core::{
-    ChatRequest, Content, Error, ErrorKind, Format, Message, RawRequest, RequestOptions, Result, Role, ToolCall, ToolChoice,
-};
+use mellea_core::{ChatRequest, Content, Error, Format, Message, RawRequest, RequestOptions, Result, Role, ToolCall, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use crate::options::{self, OWN, RAW_TOP};
@@ -100,7 +98,7 @@ fn form(format: &Format) -> Result<(&'static str, Value)> {
             Ok(("response_format", json!({ "type": "json_schema", "json_schema": schema })))
         }
         Format::Regex(pattern) => Ok(("guided_regex", pattern.as_str().into())),
-        other => Err(ErrorKind::Unsupported(format!("watsonx.ai has no way to ask for {other:?}")).into()),
+        other => Err(Error::unsupported("format", "watsonx", format!("watsonx.ai has no way to ask for {other:?}"))),
     }
 }
 
@@ -141,6 +139,6 @@ fn refused(media: &Content) -> Error {
         Content::Audio(_) => "audio",
         _ => "this kind of content",
     };
-    let error = Error::from(ErrorKind::Unsupported(format!("{what} cannot be sent to watsonx.ai by this backend")));
+    let error = Error::unsupported(what, "watsonx", format!("{what} cannot be sent to watsonx.ai by this backend"));
     error.with_hint("leave it out, or use a backend that takes it, such as OpenAI's or Ollama's")
 }

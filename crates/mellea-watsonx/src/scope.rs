@@ -1,6 +1,6 @@
 //! What a call is made for and billed to: a project, a space, or a deployment.
 
-use mellea_core::{ErrorKind, Result};
+use mellea_core::{Error, Result};
 use serde_json::{Map, Value};
 
 /// One of the three.
@@ -17,7 +17,7 @@ impl Scope {
     pub(crate) fn deployment(id: &str) -> Result<Self> {
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if id.is_empty() || !id.chars().all(fine) || id.chars().all(|c| c == '.') {
-            return Err(ErrorKind::Config(format!("`{id}` is no id of a deployment")).into());
+            return Err(Error::config("deployment_id", format!("`{id}` is no id of a deployment")));
         }
         Ok(Self::Deployment(id.to_owned()))
     }

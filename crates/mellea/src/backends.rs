@@ -95,7 +95,7 @@ async fn ollama(_: &Wanted) -> Result<Arc<dyn Backend>> {
 #[cfg(feature = "openai")]
 fn openai(wanted: &Wanted) -> Result<Arc<dyn Backend>> {
     let Some(model) = wanted.model.clone() else {
-        let error = Error::from(ErrorKind::Config("the backend `openai` wants the name of a model".to_owned()));
+        let error = Error::config("model", "the backend `openai` wants the name of a model");
         return Err(error.with_hint("add `.model(\"…\")`; there is no default, because it may cost money"));
     };
     Ok(Arc::new(settings!(mellea_openai::OpenAi::builder().model(model), wanted, base_url).build()?))
@@ -131,7 +131,7 @@ fn watsonx(_: &Wanted) -> Result<Arc<dyn Backend>> {
 #[cfg(feature = "hf")]
 async fn hf(wanted: &Wanted) -> Result<Arc<dyn Backend>> {
     if wanted.base_url.is_some() || wanted.api_key.is_some() {
-        let error = Error::from(ErrorKind::Config("a model in this process has neither address nor key".to_owned()));
+        let error = Error::config("base_url", "a model in this process has neither address nor key");
         return Err(error.with_hint("`HF_ENDPOINT` and `HF_TOKEN` say where models are downloaded from"));
     }
     #[cfg(feature = "pico")]
@@ -139,7 +139,7 @@ async fn hf(wanted: &Wanted) -> Result<Arc<dyn Backend>> {
         return Ok(Arc::new(mellea_hf::HuggingFace::pico().await?));
     }
     let model = wanted.model_or(model::IBM_GRANITE_4_1_3B);
-    let name = model.name_for("hf").ok_or_else(|| ErrorKind::Config("this model has no name on the Hugging Face hub".into()))?;
+    let name = model.name_for("hf").ok_or_else(|| Error::config("model", "this model has no name on the Hugging Face hub"))?;
     Ok(Arc::new(mellea_hf::HuggingFace::load(name.as_ref()).await?))
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let address = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let error = fails(Wanted { base_url: Some(address.clone()), ..Wanted::new("ollama") }).await;
-        assert!(matches!(error.kind(), ErrorKind::Connection(text) if text.contains(&address)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Connection { reason, .. } if reason.contains(&address)), "{error}");
         assert!(error.hint().unwrap().contains("ollama serve"), "{error}");
     }
 

@@ -297,5 +297,5 @@ async fn nobody_at_the_address_is_a_connection_error() {
     let nobody = mellea_http::testing::unused_address().unwrap();
     let backend = OpenAi::builder().dialect(Dialect::LLAMA_CPP).base_url(nobody.url()).model("pico").build().unwrap();
     let error = events(&backend, ask(ASK)).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Connection(_)), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Connection { .. }), "{error:?}");
 }

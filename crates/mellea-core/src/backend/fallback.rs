@@ -44,7 +44,7 @@ const MOST_BEFORE: usize = 64;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use mellea_core::{ErrorKind, Fallback, Session, testing::{Reply, ScriptedBackend}};
 ///
-/// let here = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("connection refused".into()))]);
+/// let here = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("localhost", "connection refused"))]);
 /// let there = ScriptedBackend::new(["Paris"]);
 /// let m = Session::new(Fallback::new(here).or(there));
 /// let answer = m.instruct("What is the capital of France?").await?;

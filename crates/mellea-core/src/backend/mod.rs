@@ -43,7 +43,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::message::Message;
 use crate::options::{ModelOption, ModelOptions, RequestOptions};
 use crate::output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
@@ -120,7 +120,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         let message = format!("{} has no raw completion", self.provider());
         requests
             .iter()
-            .map(|_| Err(crate::Error::new(ErrorKind::Unsupported(message.clone())).at(self.provider(), self.model())))
+            .map(|_| {
+                Err(crate::Error::unsupported("raw completion", self.provider(), message.clone())
+                    .at(self.provider(), self.model()))
+            })
             .collect()
     }
 }

@@ -47,7 +47,7 @@ impl RoundRobin {
     /// [`ErrorKind::Config`] if there are none.
     pub fn new<B: Backend>(backends: impl IntoIterator<Item = B>) -> Result<Self> {
         let mut backends = backends.into_iter().map(|backend| Arc::new(backend) as Arc<dyn Backend>);
-        let first = backends.next().ok_or_else(|| ErrorKind::Config("no backends were given to take turns".to_owned()))?;
+        let first = backends.next().ok_or_else(|| ErrorKind::config("backends", "no backends were given to take turns"))?;
         Ok(Self { first, rest: backends.collect(), next: Arc::default() })
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn it_can_do_what_all_can_do_and_names_what_one_cannot() {
-        assert!(matches!(RoundRobin::new::<ScriptedBackend>([]).unwrap_err().kind(), ErrorKind::Config(_)));
+        assert!(matches!(RoundRobin::new::<ScriptedBackend>([]).unwrap_err().kind(), ErrorKind::Config { .. }));
         let can = |window, tools| Capabilities { context_window: window, tools, raw: true, ..Capabilities::default() };
         let warning = |message: &str| Warning::Other { message: message.to_owned() };
         let backend = RoundRobin::new([

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::backend_conformance;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::limit::{Limiter, Permit};
 use crate::testing::conformance::Fixture;
 use crate::testing::{Reply, ScriptedBackend, sample_value, schema_backend};
@@ -159,7 +159,7 @@ fn fallen_back(backend: impl Backend) -> Fallback {
     let down = ScriptedBackend::empty()
         .capabilities(backend.capabilities())
         .unsupported(Warning::Other { message: "options are not looked at".into() })
-        .answer_with(|_| Some(Reply::refuse(ErrorKind::Connection("connection refused".into()))));
+        .answer_with(|_| Some(Reply::refuse(ErrorKind::connection("", "connection refused"))));
     Fallback::new(down).or(backend)
 }
 

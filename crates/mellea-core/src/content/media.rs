@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, ErrorKind, Result};
+use super::InvalidContent;
+
+type Result<T, E = InvalidContent> = std::result::Result<T, E>;
 
 /// The most bytes that an image or a piece of audio may have: 25 MiB.
 pub const MAX_MEDIA_BYTES: usize = 25 << 20;
@@ -53,15 +55,15 @@ enum Media {
     Url(Arc<str>),
 }
 
-fn invalid(what: &'static str, reason: impl Into<String>) -> Error {
-    ErrorKind::InvalidContent { what, reason: reason.into() }.into()
+fn invalid(what: &'static str, reason: impl Into<String>) -> InvalidContent {
+    InvalidContent::new(what, reason)
 }
 
 impl Image {
     /// An image from the bytes of its file.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] unless they are a PNG, JPEG, WebP or GIF of at most
+    /// [`InvalidContent`] unless they are a PNG, JPEG, WebP or GIF of at most
     /// [`MAX_MEDIA_BYTES`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         check_size("image", bytes.len())?;
@@ -72,7 +74,7 @@ impl Image {
     /// An image from base64, with or without padding, or from a data URI.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] if it is no base64, or not of such an image.
+    /// [`InvalidContent`] if it is no base64, or not of such an image.
     pub fn from_base64(text: &str) -> Result<Self> {
         Self::from_bytes(&decode("image", text)?.1)
     }
@@ -80,7 +82,7 @@ impl Image {
     /// An image from a file.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] if it cannot be read, or is no such image.
+    /// [`InvalidContent`] if it cannot be read, or is no such image.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let read = |e: std::io::Error| invalid("image", format!("{}: {e}", path.display())).with_source(e);
@@ -91,7 +93,7 @@ impl Image {
     /// The address of an image, for providers that fetch images themselves.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] unless it is an `http` or `https` address.
+    /// [`InvalidContent`] unless it is an `http` or `https` address.
     pub fn from_url(url: &str) -> Result<Self> {
         Ok(Self(Media::Url(check_url("image", url)?.into())))
     }
@@ -126,7 +128,7 @@ impl Audio {
     /// media type.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] if there are no bytes, too many, or no format.
+    /// [`InvalidContent`] if there are no bytes, too many, or no format.
     pub fn from_bytes(bytes: &[u8], format: &str) -> Result<Self> {
         check_size("audio", bytes.len())?;
         if bytes.is_empty() {
@@ -140,7 +142,7 @@ impl Audio {
     /// Audio from base64 or a data URI. A data URI says its format; bare base64 needs one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] if it is no base64, or its format is unknown.
+    /// [`InvalidContent`] if it is no base64, or its format is unknown.
     pub fn from_base64(text: &str, format: Option<&str>) -> Result<Self> {
         let (media_type, bytes) = decode("audio", text)?;
         let format = format.or(media_type).ok_or_else(|| invalid("audio", "bare base64 needs a non-empty format"))?;
@@ -150,7 +152,7 @@ impl Audio {
     /// The address of a piece of audio, for providers that fetch audio themselves.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidContent`] unless it is an `http` or `https` address with a format.
+    /// [`InvalidContent`] unless it is an `http` or `https` address with a format.
     pub fn from_url(url: &str, format: &str) -> Result<Self> {
         let format = audio_format(format).ok_or_else(|| invalid("audio", "its format must be a non-empty name"))?;
         Ok(Self { media: Media::Url(check_url("audio", url)?.into()), format })
@@ -354,7 +356,7 @@ mod tests {
     #[test]
     fn bad_base64_addresses_and_sizes_are_typed_errors() {
         for bad in ["", "data:image/png;base64", "data:image/png,abc", "data:text/plain;base64,aGk=", "§§§", "a b c"] {
-            assert!(matches!(Image::from_base64(bad).unwrap_err().kind(), ErrorKind::InvalidContent { .. }), "{bad}");
+            assert_eq!(Image::from_base64(bad).unwrap_err().what(), "image", "{bad}");
         }
         for bad in ["", "http://", "file:///etc/passwd", "javascript:x", "http://a b"] {
             assert!(Image::from_url(bad).is_err(), "{bad}");

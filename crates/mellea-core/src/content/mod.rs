@@ -3,12 +3,14 @@
 //! Nothing is ever fetched: an image given by its address is passed on to providers that accept
 //! addresses.
 
+mod invalid;
 mod media;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use invalid::InvalidContent;
 pub use media::{Audio, Image, MAX_MEDIA_BYTES};
 
 /// One block of a message's content.

@@ -42,7 +42,7 @@ pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) 
 
 /// The error of a strict session for something that was asked for and not honoured.
 pub(crate) fn refused(warning: &Warning) -> Error {
-    let error = Error::from(ErrorKind::Unsupported(warning.to_string()));
+    let error = Error::from(ErrorKind::from(warning));
     error.with_hint("leave it out, or build the session without `strict`")
 }
 

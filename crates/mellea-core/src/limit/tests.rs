@@ -4,6 +4,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::*;
+use crate::error::ErrorKind;
 
 fn at_once(limiter: &Limiter) -> Option<Permit> {
     limiter.acquire().now_or_never()
@@ -23,7 +24,7 @@ fn what_lets_nothing_through_is_refused() {
         ("rate", new().per_second(f64::MIN_POSITIVE)),
     ] {
         let error = result.unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config(message) if message.contains(what)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Config { reason, .. } if reason.contains(what)), "{error}");
     }
     for limiter in [new().concurrency(usize::MAX), new().burst(u32::MAX), new().per_second(1e12), new().per_second(1e-6)] {
         assert!(at_once(&limiter.unwrap()).is_some());

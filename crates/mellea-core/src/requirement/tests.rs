@@ -59,7 +59,7 @@ async fn the_judge_decides_and_gives_its_reason() {
 
 #[tokio::test]
 async fn a_judge_that_cannot_be_reached_is_an_error() {
-    let refused = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("refused".into()))]);
+    let refused = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("", "refused"))]);
     assert!(verdict(req("It is good."), "x", refused).await.unwrap_err().is_retryable());
 }
 

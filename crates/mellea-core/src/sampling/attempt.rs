@@ -1,14 +1,18 @@
 //! The record of one attempt.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::backend::ChatRequest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Record};
 use crate::message::Message;
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Outcome, Verdict};
+use crate::text::{bounded, one_line, short_line};
 use crate::tool::ToolResult;
 
 /// One turn of tools within an attempt: what the model called, and what came of it.
@@ -127,16 +131,66 @@ impl Attempt {
     }
 }
 
+/// The most bytes of one reason, and of a whole answer, in a trace.
+const SHOWN: usize = 1 << 10;
+const MAX_SHOWN: usize = 64 << 10;
+
+/// The attempts as an [`Error`] carries them.
+#[derive(Debug)]
+struct Attempts(Arc<[Attempt]>);
+
+/// The most bytes of one text in an error's report.
+const REPORTED: usize = 1 << 10;
+
+/// The most attempts in an error's report.
+const MAX_REPORTED: usize = 32;
+
+impl Record for Attempts {
+    /// Each attempt's answer, and what it was refused for; texts are bounded.
+    fn report(&self) -> Value {
+        let attempt = |attempt: &Attempt| {
+            json!({
+                "number": attempt.number,
+                "text": bounded(attempt.text(), REPORTED),
+                "complaints": attempt.complaints().iter().map(|text| short_line(text, REPORTED)).collect::<Vec<_>>(),
+                "tokens": attempt.usage().total_tokens(),
+                "latency": attempt.latency.as_secs_f64(),
+            })
+        };
+        self.0.iter().take(MAX_REPORTED).map(attempt).collect()
+    }
+}
+
+impl Error {
+    /// Adds the attempts that were made before the failure.
+    #[must_use]
+    pub fn with_attempts(self, attempts: Arc<[Attempt]>) -> Self {
+        if attempts.is_empty() { self } else { self.with_record(Arc::new(Attempts(attempts))) }
+    }
+
+    /// The attempts that were made before the failure, in the order in which they ended.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt] {
+        let record = self.record().and_then(|record| (record as &dyn Any).downcast_ref::<Attempts>());
+        record.map_or(&[], |attempts| &attempts.0)
+    }
+}
+
 impl fmt::Display for Attempt {
-    /// A readable trace: the answer, and each requirement with its verdict and reason.
+    /// A readable trace: tools, the answer, and each requirement with its verdict and reason. Each stands on
+    /// lines of its own; what a model or a service wrote cannot forge one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "attempt {} ({} ms", self.number, self.latency.as_millis())?;
         if let Some(tokens) = self.usage().total_tokens() {
             write!(f, ", {tokens} tokens")?;
         }
         f.write_str(")")?;
-        for line in self.text().lines() {
-            write!(f, "\n  | {line}")?;
+        for result in self.rounds.iter().flat_map(|round| &round.results) {
+            let (name, said) = (short_line(&result.call.name, SHOWN), result.outcome.to_model_text());
+            write!(f, "\n  → {name}: {}", short_line(&said, SHOWN))?;
+        }
+        for line in bounded(self.text(), MAX_SHOWN).lines() {
+            write!(f, "\n  | {}", one_line(line))?;
         }
         if let Some(fault) = &self.fault {
             write!(f, "\n  ✗ {}", fault.kind())?;
@@ -145,27 +199,13 @@ impl fmt::Display for Attempt {
             let sign = match verdict.result.outcome {
                 Outcome::Pass => "✓",
                 Outcome::Fail => "✗",
-                Outcome::Undecided => "?",
+                _ => "?",
             };
-            write!(f, "\n  {sign} {}", verdict.requirement)?;
+            write!(f, "\n  {sign} {}", short_line(&verdict.requirement, SHOWN))?;
             if let Some(reason) = &verdict.result.reason {
-                write!(f, " ({reason})")?;
+                write!(f, " ({})", short_line(reason, SHOWN))?;
             }
         }
         Ok(())
-    }
-}
-
-impl Error {
-    /// STUB
-    #[must_use]
-    pub fn with_attempts(self, attempts: Arc<[Attempt]>) -> Self {
-        self.with_record(Arc::new(attempts))
-    }
-
-    /// STUB
-    #[must_use]
-    pub fn attempts(&self) -> &[Attempt] {
-        self.record().and_then(|r| r.downcast_ref::<Arc<[Attempt]>>()).map_or(&[], |a| a)
     }
 }

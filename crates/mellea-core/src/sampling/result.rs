@@ -190,7 +190,7 @@ impl<T> SamplingResult<T> {
     /// The value, or an error if no attempt succeeded.
     ///
     /// # Errors
-    /// [`ErrorKind::RequirementsNotMet`] with all attempts; the fault of the chosen answer, such as
+    /// All with the attempts: [`ErrorKind::RequirementsNotMet`]; the fault of the chosen answer, such as
     /// [`ErrorKind::SchemaMismatch`]; or the error that stopped sampling.
     pub fn into_result(self) -> Result<Output<T>> {
         let success = self.success();

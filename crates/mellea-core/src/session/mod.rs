@@ -174,7 +174,7 @@ impl Session {
     pub fn add(&self, entry: impl Into<Entry>) -> Result<()> {
         let mut state = self.state();
         if state.context.is_stateless() {
-            return Err(Error::from(ErrorKind::Config("a simple context shows the model nothing that is added to it".into()))
+            return Err(Error::config("context", "a simple context shows the model nothing that is added to it")
                 .with_hint("build the session with `ChatContext::new()`"));
         }
         state.context = state.context.add(entry);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Tool, ToolSpec};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::schema::Schema;
 
 /// The tools that a model may call, in order, each name once.
@@ -70,7 +70,7 @@ impl Tools {
     ///
     /// # Errors
     ///
-    /// [`Config`](ErrorKind::Config) if there is a tool of this name, or the name is empty.
+    /// [`Config`](crate::ErrorKind::Config) if there is a tool of this name, or the name is empty.
     pub fn try_insert(&mut self, tool: impl Tool) -> Result<()> {
         let name = &tool.spec().name;
         let problem = match name.as_str() {
@@ -81,7 +81,7 @@ impl Tools {
                 return Ok(());
             }
         };
-        Err(Error::new(ErrorKind::Config(problem)))
+        Err(Error::config("tools", problem))
     }
 
     /// With a tool; one of the same name gives way to it.

@@ -171,7 +171,7 @@ impl Backend for Fake {
         let asks = request.messages.iter().any(|message| message.role == Role::User);
         if !asks && self.breaks != Breaks::AnswersEmpty {
             if self.breaks == Breaks::ShowsSecret {
-                return Err(Error::from(ErrorKind::Connection(format!("no entry with {}", self.secret))).at("fake", "fake-1"));
+                return Err(Error::connection("", format!("no entry with {}", self.secret)).at("fake", "fake-1"));
             }
             return Err(self.refusal());
         }

@@ -62,7 +62,7 @@ async fn a_finished_thunk_streams_its_text_once() {
 
 #[tokio::test]
 async fn every_handle_gets_the_same_error_however_often() {
-    let thunk = started(Reply::cut("half", ErrorKind::Connection("gone".into()))).await;
+    let thunk = started(Reply::cut("half", ErrorKind::connection("", "gone"))).await;
     let clone = thunk.clone();
     let first = (&thunk).await.unwrap_err();
     for again in [(&thunk).await, thunk.peek().unwrap(), clone.await] {

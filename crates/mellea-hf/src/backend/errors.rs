@@ -12,7 +12,7 @@ impl From<Error> for mellea_core::Error {
                 return Self::new(Core::ModelNotFound(id.clone())).with_hint(text).with_source(error);
             }
             ErrorKind::EmptyPrompt => Core::EmptyPrompt,
-            ErrorKind::Network { .. } => Core::Connection(text),
+            ErrorKind::Network { endpoint, .. } => Core::connection(endpoint.clone(), text),
             ErrorKind::Io { path, source } => Core::ModelFile { file: path.display().to_string(), reason: source.to_string() },
             ErrorKind::MissingFile { file, .. } | ErrorKind::Malformed { file, .. } | ErrorKind::Tensor { file, .. } => {
                 Core::ModelFile { file: file.clone(), reason: text }
@@ -21,7 +21,9 @@ impl From<Error> for mellea_core::Error {
                 Core::ModelFile { file: "config.json".to_owned(), reason: text }
             }
             ErrorKind::Template { detail } => Core::Template { template: "chat template".to_owned(), reason: detail.clone() },
-            ErrorKind::NoTemplate { .. } | ErrorKind::Unsupported { .. } | ErrorKind::Grammar { .. } => Core::Unsupported(text),
+            ErrorKind::NoTemplate { model } => Core::unsupported("chat", model.clone(), text),
+            ErrorKind::Unsupported { what, .. } => Core::unsupported(what.clone(), "hf", text),
+            ErrorKind::Grammar { .. } => Core::unsupported("format", "hf", text),
             ErrorKind::Option { option, found, expected } => {
                 Core::InvalidOption { option: (*option).to_owned(), value: found.clone(), expected: (*expected).to_owned() }
             }

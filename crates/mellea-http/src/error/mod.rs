@@ -149,13 +149,16 @@ impl Place {
             } else {
                 ("cannot connect to", "check that the server is running and that this is its address")
             };
-            return self.error(ErrorKind::Connection(format!("{what} {address}: {reason}"))).with_hint(hint).with_source(error);
+            return self
+                .error(ErrorKind::connection(address, format!("{what} {address}: {reason}")))
+                .with_hint(hint)
+                .with_source(error);
         }
         if error.is_body() || error.is_decode() {
             return self.interrupted().with_source(error);
         }
         let text = format!("the connection to {address} was lost before a response came: {reason}");
-        self.error(ErrorKind::Connection(text)).with_source(error)
+        self.error(ErrorKind::connection(address, text)).with_source(error)
     }
 }
 

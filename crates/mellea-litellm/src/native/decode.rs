@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-use mellea_core::{Error, ErrorKind, Event, Warning};
+use mellea_core::{Error, Event, Warning};
 use mellea_http::Place;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -279,7 +279,7 @@ impl Emulation {
 
 /// An error for content that a wire cannot carry.
 pub(crate) fn cannot(provider: &str, what: &str) -> Error {
-    ErrorKind::Unsupported(format!("{provider} takes no {what}")).into()
+    Error::unsupported(what.to_owned(), provider, format!("{provider} takes no {what}"))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ mod testing;
 
 use std::sync::Arc;
 
-use mellea_core::{Backend, Error, ErrorKind, ModelOptions, Result};
+use mellea_core::{Backend, Error, ModelOptions, Result};
 use mellea_http::{Client, ClientBuilder, ClientSettings, Secret};
 
 /// What a native backend is made of. The model stands without its prefix.
@@ -75,15 +75,15 @@ impl Settings {
     }
 
     /// An error of what was set.
-    fn config(&self, message: impl Into<String>) -> Error {
-        Error::new(ErrorKind::Config(message.into())).at(&self.provider, &self.model)
+    fn config(&self, setting: &'static str, message: impl Into<String>) -> Error {
+        Error::config(setting, message).at(&self.provider, &self.model)
     }
 
     /// The key, or an error that says where it was looked for.
     fn key(&self, variables: &str) -> Result<Secret> {
         let key = self.api_key.clone().filter(|key| !key.is_empty());
         key.ok_or_else(|| {
-            self.config(format!("there is no key for {}", self.provider))
+            self.config("api_key", format!("there is no key for {}", self.provider))
                 .with_hint(format!("give one with `api_key`, or set {variables}"))
         })
     }

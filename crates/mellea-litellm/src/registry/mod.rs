@@ -129,7 +129,7 @@ impl Registry {
     /// [`ErrorKind::Config`] if it cannot be read.
     pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let at = |e: &dyn std::fmt::Display| ErrorKind::Config(format!("providers of {}: {e}", path.display()));
+        let at = |e: &dyn std::fmt::Display| ErrorKind::config("providers", format!("providers of {}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| at(&e))?;
         self.with_toml(&text).map_err(|e| at(&e).into())
     }
@@ -168,7 +168,7 @@ fn read(text: &str) -> Result<Vec<Provider>> {
     let file: File = toml::from_str(text).map_err(|e| {
         let line = e.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        Error::from(ErrorKind::Config(format!("{place}{}", e.message().replace('\n', " "))))
+        Error::config("providers", format!("{place}{}", e.message().replace('\n', " ")))
     })?;
     for provider in &file.provider {
         check(provider)?;
@@ -178,7 +178,7 @@ fn read(text: &str) -> Result<Vec<Provider>> {
 
 /// What a row must have to be found and called.
 pub(crate) fn check(provider: &Provider) -> Result<()> {
-    let bad = |what: &str| Err(ErrorKind::Config(format!("provider `{}`: {what}", provider.name)).into());
+    let bad = |what: &str| Err(Error::config("providers", format!("provider `{}`: {what}", provider.name)));
     if provider.name.is_empty() || provider.prefixes().any(|name| name.contains('/') || name.contains(char::is_whitespace)) {
         return bad("a prefix must be a word without slashes");
     }

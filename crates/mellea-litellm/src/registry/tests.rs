@@ -101,7 +101,7 @@ fn a_bad_table_is_refused_with_its_line() {
         ("[[provider]\n", "line 1: "),
     ] {
         let error = Registry::empty().with_toml(text).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config(m) if m.contains(part)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Config { reason, .. } if reason.contains(part)), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");
     }
     let error = Registry::empty().with_file("/nowhere/providers.toml").unwrap_err().to_string();

@@ -37,7 +37,10 @@ fn a_family_that_is_not_built_in_is_named_with_its_feature() {
     for row in supported_providers().filter(|row| row.kind == Kind::Native && row.alias_of.is_none() && !row.is_enabled()) {
         let error = builder(&format!("{}/m", row.name), &[]).build().unwrap_err();
         let feature = row.feature.as_deref().unwrap();
-        assert!(matches!(error.kind(), ErrorKind::Config(m) if m.contains(&format!("the feature `{feature}`"))), "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Config { reason, .. } if reason.contains(&format!("the feature `{feature}`"))),
+            "{error}"
+        );
     }
 }
 

@@ -16,7 +16,7 @@ fn builder(model: &str, variables: &[(&str, &str)]) -> LiteLlmBuilder {
 /// The message of a refusal, which shows no key.
 fn refusal(built: Result<LiteLlm>) -> String {
     let error = built.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
     assert!(!format!("{error} {error:?} {error:#?}").contains(KEY), "{error:?}");
     error.to_string()
 }

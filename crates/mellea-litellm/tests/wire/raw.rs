@@ -66,6 +66,6 @@ async fn an_option_that_is_dropped_is_a_warning_and_an_error_where_that_is_asked
     assert!(warned.output().warnings.contains(&warning), "{:?}", warned.output().warnings);
     let strict = Session::builder(backend()).strict().build();
     let error = strict.instruct("hi").option(ModelOption::Seed, 7).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Unsupported(_)), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
     assert_eq!(server.count(), 1);
 }

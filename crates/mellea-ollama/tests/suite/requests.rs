@@ -164,7 +164,7 @@ async fn what_the_wire_cannot_carry_is_refused_before_anything_is_sent() {
         (with(Image::from_url("https://example.org/a.png").unwrap().into()), "address"),
     ] {
         let error = refusal(&backend(&server), request).await;
-        assert!(matches!(error.kind(), ErrorKind::Unsupported(text) if text.contains(word)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Unsupported { reason, .. } if reason.contains(word)), "{error}");
         assert_eq!((error.provider(), error.model()), (Some("ollama"), Some(MODEL)));
     }
     assert!(matches!(refusal(&backend(&server), ChatRequest::default()).await.kind(), ErrorKind::EmptyPrompt));

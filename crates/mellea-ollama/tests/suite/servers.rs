@@ -153,7 +153,8 @@ async fn something_else_at_the_address_is_named() {
     server.on("/api/version").reply(Reply::json(200, &json!({"version": "0.3.14"})));
     let error = builder(&server).connect().await.unwrap_err();
     assert!(
-        matches!(error.kind(), ErrorKind::Config(text) if text.contains("0.3.14")) && error.to_string().contains("0.5"),
+        matches!(error.kind(), ErrorKind::Config { reason, .. } if reason.contains("0.3.14"))
+            && error.to_string().contains("0.5"),
         "{error}"
     );
 }
@@ -207,7 +208,7 @@ async fn what_a_model_is_known_not_to_do_is_refused_before_it_is_sent() {
         (thinking, "cannot think"),
     ] {
         let error = refusal(&backend, request).await;
-        assert!(matches!(error.kind(), ErrorKind::Unsupported(text) if text.contains(word)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Unsupported { reason, .. } if reason.contains(word)), "{error}");
         assert!(error.hint().unwrap().contains("ollama show granite4.1:3b"));
     }
     assert_eq!(paths(&server), ["/api/version", "/api/show"]);

@@ -1,5 +1,7 @@
 //! Which key goes where, and what a set-up without one says.
 
+use mellea_core::ErrorKind;
+
 use super::*;
 
 type Env = &'static [(&'static str, &'static str)];
@@ -77,7 +79,7 @@ fn a_hosted_service_without_a_key_names_the_variables() {
         (OpenAi::builder().base_url("https://api.mistral.ai/v1"), ["api.mistral.ai", "`api_key`"]),
     ] {
         let error = build(builder, &[]).unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error}");
         assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
         assert_eq!(error.model(), Some("m"));
     }
@@ -120,7 +122,7 @@ fn models_need_a_name() {
     let ollama = OpenAi::builder().dialect(Dialect::OLLAMA).model(DEEPSEEK_R1_8B).build_with(&|_| None).unwrap();
     assert_eq!((ollama.0.model.as_str(), ollama.0.context_window), ("deepseek-r1:8b", Some(131_072)));
     for bad in [named(MISTRALAI_DEVSTRAL_2_123B.into()), named("  ".into()), OpenAi::builder().build_with(&|_| None)] {
-        assert!(matches!(bad.unwrap_err().kind(), ErrorKind::Config(_)));
+        assert!(matches!(bad.unwrap_err().kind(), ErrorKind::Config { .. }));
     }
 }
 

@@ -146,7 +146,7 @@ async fn a_service_without_raw_completions_says_so() {
     let backend = at(&server, Dialect::GROQ).build().unwrap();
     assert!(!backend.capabilities().raw);
     let results = backend.complete(prompts(&["a", "b"])).await;
-    assert!(results.iter().all(|r| matches!(r.as_ref().unwrap_err().kind(), ErrorKind::Unsupported(_))));
+    assert!(results.iter().all(|r| matches!(r.as_ref().unwrap_err().kind(), ErrorKind::Unsupported { .. })));
     assert!(backend.complete(Vec::new()).await.is_empty());
     assert_eq!(server.count(), 0);
 }

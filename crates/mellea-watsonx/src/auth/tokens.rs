@@ -94,7 +94,7 @@ impl Tokens {
         let (form, known) = hosts::token_service(service);
         let Some(url) = url.or(known) else {
             let message = format!("{service} is none of IBM's clouds, so where to exchange the API key is not known");
-            return Err(Error::from(ErrorKind::Config(message)).with_hint(
+            return Err(Error::config("iam_url", message).with_hint(
                 "on Cloud Pak for Data use `cloud_pak`, `zen_api_key` or `token`; for a gateway before IBM's cloud set `iam_url` \
                  or the variable WATSONX_IAM_URL",
             ));
@@ -296,7 +296,7 @@ impl TokensBuilder {
     /// in the clear, and for an empty key.
     pub fn build(self) -> Result<Tokens> {
         if self.grantee.secret().is_empty() {
-            return Err(Error::from(ErrorKind::Config("the key or password for watsonx.ai is empty".to_owned())).at(PROVIDER, ""));
+            return Err(Error::config("api_key", "the key or password for watsonx.ai is empty").at(PROVIDER, ""));
         }
         let client = Client::builder(PROVIDER, self.url)
             .default_path(self.grantee.path())

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use mellea_core::Backend;
 use mellea_core::model::{IBM_GRANITE_3_3_8B, IBM_GRANITE_4_1_3B};
+use mellea_core::{Backend, ErrorKind};
 
 use super::*;
 
@@ -18,7 +18,7 @@ const PROJECT: (&str, &str) = ("WATSONX_PROJECT_ID", "p1");
 
 fn complaint(builder: WatsonXBuilder, variables: &[(&str, &str)]) -> String {
     let error = build(builder, variables).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
     assert_eq!(error.provider(), Some("watsonx"));
     let text = format!("{error} {error:?}");
     assert!(!text.contains("canary"), "{text}");

@@ -191,7 +191,7 @@ async fn a_service_for_tokens_that_is_not_there_says_so() {
     let nobody = mellea_http::testing::unused_address().unwrap();
     let tokens = Tokens::iam("canary-key").url(nobody.url()).retry(Retry::never()).build().unwrap();
     let error = all(&builder(&server).auth(tokens).build().unwrap(), ask("1")).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Connection(_)), "{error}");
+    assert!(matches!(error.kind(), ErrorKind::Connection { .. }), "{error}");
     assert!(error.hint().unwrap().contains("iam_url"), "{error}");
     assert_eq!(server.count(), 0);
 }

@@ -52,7 +52,7 @@ async fn call(peer: &Peer, options: &ModelOptions, tools: bool, strict: bool) ->
     match call.await {
         Ok(output) => (server.requests().last().cloned(), output.warnings().iter().map(ToString::to_string).collect()),
         Err(error) => {
-            assert!(strict && matches!(error.kind(), ErrorKind::Unsupported(_)), "{}: {error:?}", peer.name);
+            assert!(strict && matches!(error.kind(), ErrorKind::Unsupported { .. }), "{}: {error:?}", peer.name);
             assert_eq!(server.count(), 0, "{}: it is refused before anything is sent", peer.name);
             (None, Vec::new())
         }

@@ -17,7 +17,7 @@ fn request() -> ChatRequest {
 }
 
 fn down() -> ErrorKind {
-    ErrorKind::Connection("connection refused".into())
+    ErrorKind::connection("", "connection refused")
 }
 
 fn status(status: u16) -> ErrorKind {
@@ -73,8 +73,8 @@ async fn transport_and_capacity_fall_back_and_request_faults_do_not() {
         timeout(TimeoutPhase::Total),
         timeout(TimeoutPhase::Tool),
         ErrorKind::EmptyPrompt,
-        ErrorKind::Unsupported("no".into()),
-        ErrorKind::Config("no".into()),
+        ErrorKind::unsupported("audio", "x", "no"),
+        ErrorKind::config("model", "no"),
         ErrorKind::ModelNotFound("x".into()),
         ErrorKind::ContextWindowExceeded { prompt: None, limit: None },
         ErrorKind::SchemaUnsupported { keyword: "not".into(), path: String::new() },
@@ -110,7 +110,7 @@ async fn after_the_first_content_an_error_is_the_streams() {
         let all: Vec<_> = backend.chat(request()).await.unwrap().collect().await;
         assert!(all.iter().any(|event| event.as_ref().is_ok_and(|event| *event == content)), "{all:?}");
         let error = all.into_iter().find_map(Result::err).unwrap();
-        assert!(matches!(error.kind(), ErrorKind::Connection(_)) && error.model() == Some("breaks"), "{error}");
+        assert!(matches!(error.kind(), ErrorKind::Connection { .. }) && error.model() == Some("breaks"), "{error}");
         assert!(second.requests().is_empty());
     }
 }

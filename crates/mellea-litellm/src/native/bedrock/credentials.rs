@@ -39,7 +39,7 @@ pub(super) fn region(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) 
 }
 
 pub(super) fn no_region(settings: &Settings) -> Error {
-    settings.config("there is no AWS region").with_hint(format!("set {}", REGIONS.join(", or ")))
+    settings.config("region", "there is no AWS region").with_hint(format!("set {}", REGIONS.join(", or ")))
 }
 
 /// The credentials: a key of the settings, a Bedrock API key of the environment, access keys of the
@@ -58,7 +58,7 @@ pub(super) fn find(settings: &Settings, env: &dyn Fn(&str) -> Option<String>) ->
     } else {
         format!("set {BEARER}; access keys need the feature `bedrock-sigv4`")
     };
-    Err(settings.config("there are no credentials for Bedrock").with_hint(hint))
+    Err(settings.config("api_key", "there are no credentials for Bedrock").with_hint(hint))
 }
 
 #[cfg(test)]

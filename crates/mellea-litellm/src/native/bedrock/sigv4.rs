@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use mellea_core::{Error, ErrorKind, Result};
+use mellea_core::{Error, Result};
 use mellea_http::auth::Outgoing;
 use mellea_http::reqwest::header::HeaderName;
 use mellea_http::{Authorize, Secret};
@@ -39,7 +39,7 @@ impl SigV4 {
         mut set: impl FnMut(HeaderName, &str) -> Result<()>,
     ) -> Result<()> {
         // The cause may show what was signed with; it is left out.
-        let failed = || Error::new(ErrorKind::Config("the call cannot be signed with these AWS keys".to_owned()));
+        let failed = || Error::config("api_key", "the call cannot be signed with these AWS keys");
         let token = self.keys.token.as_ref().map(|token| token.expose().to_owned());
         let identity = Credentials::new(self.keys.id.expose(), self.keys.secret.expose(), token, None, "mellea").into();
         let params = v4::SigningParams::builder()

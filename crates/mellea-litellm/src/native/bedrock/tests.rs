@@ -3,7 +3,7 @@
 mod service;
 
 use insta::assert_json_snapshot;
-use mellea_core::{Audio, Content, Event, Image, Message, Thinking, ToolCall, ToolChoice};
+use mellea_core::{Audio, Content, ErrorKind, Event, Image, Message, Thinking, ToolCall, ToolChoice};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -248,7 +248,7 @@ fn media_have_their_formats() {
     assert_eq!(sent["messages"][0]["content"][1], json!({"audio": {"format": "wav", "source": {"bytes": "UklGRg=="}}}));
     let request = ChatRequest::new(vec![Message::user(Image::from_url("https://example.org/a.png").unwrap())]);
     let mut plan = nova().plan(&request, Map::new()).unwrap();
-    assert!(matches!(nova().fill(&request, &mut plan).unwrap_err().kind(), ErrorKind::Unsupported(_)));
+    assert!(matches!(nova().fill(&request, &mut plan).unwrap_err().kind(), ErrorKind::Unsupported { .. }));
 }
 
 #[test]

@@ -124,14 +124,14 @@ impl Place {
         let set = |name: &&str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let project = given(&settings.project).or_else(|| PROJECTS.iter().find_map(set)).ok_or_else(|| {
-            settings.config("there is no Google Cloud project").with_hint(format!("set {}", PROJECTS.join(", or ")))
+            settings.config("project", "there is no Google Cloud project").with_hint(format!("set {}", PROJECTS.join(", or ")))
         })?;
         let location = given(&settings.region).or_else(|| LOCATIONS.iter().find_map(set));
         let location = location.unwrap_or_else(|| DEFAULT_LOCATION.to_owned());
         for part in [&project, &location] {
             // They become parts of an address to which a token goes.
             if !part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':')) {
-                return Err(settings.config(format!("`{part}` is no project or location of Google Cloud")));
+                return Err(settings.config("project", format!("`{part}` is no project or location of Google Cloud")));
             }
         }
         Ok(Self { project, location })

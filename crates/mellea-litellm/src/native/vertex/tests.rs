@@ -101,7 +101,7 @@ fn locations_have_their_hosts() {
     }
     let mut settings = Settings::new("vertex_ai", "gemini-2.5-pro");
     settings.region = Some("evil.example/x?".to_owned());
-    assert!(matches!(build(settings).unwrap_err().kind(), ErrorKind::Config(_)));
+    assert!(matches!(build(settings).unwrap_err().kind(), ErrorKind::Config { .. }));
 }
 
 #[test]

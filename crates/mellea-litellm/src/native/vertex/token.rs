@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gcp_auth::TokenProvider;
-use mellea_core::{Error, ErrorKind, Result};
+use mellea_core::{Error, Result};
 use mellea_http::auth::Outgoing;
 use mellea_http::reqwest::header::AUTHORIZATION;
 use mellea_http::{Authorize, Secret};
@@ -66,7 +66,7 @@ impl fmt::Debug for GoogleToken {
 impl TokenSource for GoogleToken {
     async fn token(&self) -> Result<Secret> {
         let failed = |error: gcp_auth::Error| {
-            Error::new(ErrorKind::Config(format!("there is no access token for Google Cloud: {error}")))
+            Error::config("api_key", format!("there is no access token for Google Cloud: {error}"))
                 .with_hint("run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
                 .with_source(error)
         };

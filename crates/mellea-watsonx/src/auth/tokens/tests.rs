@@ -194,5 +194,5 @@ fn settings_show_no_secret_and_need_one() {
     let builder =
         Tokens::cloud_pak("https://u:canary@cpd.example.com", "alice", Credential::password("canary")).proxy("http://u:canary@p");
     assert!(!format!("{builder:?} {:?}", builder.clone().build().unwrap()).contains("canary"));
-    assert!(matches!(Tokens::iam(" ").build().unwrap_err().kind(), ErrorKind::Config(_)));
+    assert!(matches!(Tokens::iam(" ").build().unwrap_err().kind(), ErrorKind::Config { .. }));
 }

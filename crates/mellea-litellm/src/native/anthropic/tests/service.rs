@@ -177,6 +177,6 @@ fn a_key_is_needed() {
     let mut settings = settings("anthropic", "claude", "http://localhost");
     settings.api_key = None;
     let error = backend(settings).unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Config(_)) && error.hint().unwrap().contains("ANTHROPIC_API_KEY"), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Config { .. }) && error.hint().unwrap().contains("ANTHROPIC_API_KEY"), "{error:?}");
     assert_eq!(ModelOption::ALL.len(), 13);
 }
