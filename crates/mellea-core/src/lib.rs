@@ -31,12 +31,12 @@ pub mod tool;
 pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
-pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
+pub use component::{Component, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
 pub use content::{Audio, Content, Image, TextBlock};
-pub use context::{ChatContext, Context, Entry, SimpleContext};
+pub use context::{ChatContext, Context, ContextPolicy, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
 pub use limit::Limiter;
-pub use message::{Message, Role};
+pub use message::{Document, Message, Messages, Role, ToolCall};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
 pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
@@ -52,7 +52,7 @@ pub use session::{
     Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
 };
 pub use thunk::{Delta, DeltaStream, Thunk};
-pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
+pub use tool::{Tool, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
 
 /// What the macros' expansions name. Not part of the API.
 #[doc(hidden)]

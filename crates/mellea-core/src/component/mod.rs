@@ -9,7 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-pub use document::Document;
+pub use crate::message::Document;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
 pub use simple::SimpleComponent;

@@ -11,10 +11,9 @@ use minijinja::Value;
 use super::representation::Body;
 use super::variables::Variables;
 use super::{Arg, Part, Prompts, Representation};
-use crate::component::Document;
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Message;
+use crate::message::{Document, Message};
 
 /// How deep components may stand in each other.
 const MAX_DEPTH: usize = 64;

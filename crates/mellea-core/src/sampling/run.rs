@@ -44,7 +44,7 @@ pub(crate) struct Sampled {
     pub(crate) value: Option<AnyValue>,
     pub(crate) stopped: StopReason,
     /// What was asked, without repairs.
-    pub(crate) asked: Vec<Message>,
+    pub(crate) asked: Vec<Arc<Message>>,
     pub(crate) tools: Tools,
 }
 
@@ -52,28 +52,28 @@ pub(crate) struct Sampled {
 pub(crate) struct First {
     pub(crate) request: Arc<ChatRequest>,
     /// The action's own messages.
-    pub(crate) asked: Vec<Message>,
+    pub(crate) asked: Vec<Arc<Message>>,
     /// The tools of the call and of the action.
     pub(crate) tools: Tools,
 }
 
 impl Plan {
     /// The messages that a representation comes to.
-    async fn render(&self, representation: Representation) -> Result<Vec<Message>> {
-        prompt::render(&self.prompts, self.backend.model(), representation).await
+    async fn render(&self, representation: Representation) -> Result<Vec<Arc<Message>>> {
+        let messages = prompt::render(&self.prompts, self.backend.model(), representation).await?;
+        Ok(messages.into_iter().map(Arc::new).collect())
     }
 
     /// The complete request for these messages at the end of the context.
-    fn request(&self, context: &Context, format: Option<Format>, tools: &Tools, asked: &[Message]) -> ChatRequest {
-        let mut messages = context.view();
+    fn request(&self, context: &Context, format: Option<Format>, tools: &Tools, asked: &[Arc<Message>]) -> Result<ChatRequest> {
+        let mut messages = context.view_with(asked.iter().cloned())?;
         if let Some(system) = &self.resolved.system_prompt {
             messages.insert(0, Message::system(system.as_str()));
         }
-        messages.extend_from_slice(asked);
         let mut request =
             ChatRequest::new(messages).tools(tools.specs().cloned().collect()).options(self.resolved.options.clone());
         request.format = format;
-        request
+        Ok(request)
     }
 
     /// The first attempt.
@@ -84,7 +84,7 @@ impl Plan {
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
         let asked = self.render(representation).await?;
-        let request = Arc::new(self.request(context, action.format(), &tools, &asked));
+        let request = Arc::new(self.request(context, action.format(), &tools, &asked)?);
         Ok(First { request, asked, tools })
     }
 
@@ -126,15 +126,14 @@ impl Plan {
                     let reasons = if i + 1 == attempts.len() { reasons.clone() } else { attempt.complaints() };
                     let text = self.prompts.render("repair", None, self.backend.model(), minijinja::context! { reasons })?;
                     if let Some(output) = attempt.output.as_ref().filter(|output| !output.is_empty()) {
-                        asked.push(Message::from(&**output));
-                        asked.extend(unanswered(output));
+                        asked.push(Arc::new(Message::from(&**output)));
                     }
-                    asked.push(Message::user(text));
+                    asked.push(Arc::new(Message::user(text)));
                 }
                 asked
             }
         };
-        Ok(Arc::new(self.request(context, first.request.format.clone(), &first.tools, &asked)))
+        Ok(Arc::new(self.request(context, first.request.format.clone(), &first.tools, &asked)?))
     }
 
     /// One attempt from request to verdicts. An error is one that another attempt cannot mend.
@@ -143,7 +142,7 @@ impl Plan {
         number: usize,
         mut request: Arc<ChatRequest>,
         context: &Context,
-        asked: &[Message],
+        asked: &[Arc<Message>],
         action: &dyn DynComponent,
     ) -> Result<(Attempt, Option<AnyValue>)> {
         let start = Instant::now();
@@ -190,11 +189,6 @@ impl Plan {
         attempt.latency = start.elapsed();
         Ok((attempt, Some(value)))
     }
-}
-
-/// Tool calls of a refused answer must be answered before the conversation can go on.
-fn unanswered(output: &ModelOutput) -> impl Iterator<Item = Message> {
-    output.tool_calls.iter().map(|call| Message::tool(call, "not called: the answer was refused"))
 }
 
 /// Reads the typed value of an answer. Truncation is seen before parsing; JSON that had to be dug out
