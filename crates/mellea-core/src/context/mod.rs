@@ -273,15 +273,16 @@ impl Context {
     /// as [`view`](Self::view) is. Results of tools may be asked: they answer the calls of the history.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if nothing is asked and the model sees nothing of the history.
+    /// [`ErrorKind::Config`] if the model sees nothing of the history, and nothing is asked that it could
+    /// answer without.
     pub fn view_with<M: Into<Arc<Message>>>(&self, asked: impl IntoIterator<Item = M>) -> Result<Messages> {
-        let mut asked = asked.into_iter().peekable();
-        if asked.peek().is_none() && self.is_stateless() {
-            return Err(forgetful("a simple context keeps no turns from which the model could go on"));
-        }
         let mut sequence = self.sequence();
         sequence.extend(asked);
-        Ok(sequence.finish())
+        let messages = sequence.finish();
+        if messages.is_empty() && self.is_stateless() {
+            return Err(forgetful("a simple context keeps no turns from which the model could go on"));
+        }
+        Ok(messages)
     }
 
     fn sequence(&self) -> Sequence {
@@ -347,23 +348,20 @@ impl Context {
         (None, sequence)
     }
 
-    /// Why the results of these calls cannot be added now, if they cannot.
+    /// Why an answer's calls cannot be run and their results added now, if they cannot.
     pub(crate) fn refusal(&self, calls: &[ToolCall]) -> Option<Error> {
-        let mut open = self.open_calls();
-        let shut = calls.iter().find(|call| match open.iter().position(|open| open == *call) {
-            Some(at) => {
-                open.remove(at);
-                false
-            }
-            None => true,
-        })?;
-        let asks = |message: &Message| message.role == Role::Assistant && message.tool_calls.contains(shut);
+        let open = self.open_calls();
+        if open == calls {
+            return None;
+        }
+        let shut = calls.iter().find(|call| !open.contains(call)).or(calls.first())?;
+        let asks = |message: &Message| message.role == Role::Assistant && message.tool_calls == calls;
         let (reason, hint) = if self.newest_answer().0.is_some_and(|newest| asks(newest)) {
-            ("has its result already", "call a tool's calls once")
+            ("has its result already", "run the calls of an answer once")
         } else if self.history().newest_first().any(|past| asks(past.message())) {
-            ("was passed over: the conversation went on without its result", "call the tools before the next turn")
+            ("was passed over: the conversation went on without its result", "run the calls of an answer before the next turn")
         } else {
-            ("is not in this session's history", "give the answer to the session that it came from, or a fork of it")
+            ("is not in this session's history", "give the answer to the session that it came from, or to a fork of it")
         };
         Some(refused(shut, reason).with_hint(hint))
     }
