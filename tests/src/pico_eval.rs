@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use mellea::{
-    Attempt, Backend, ChatRequest, Event, Format, HuggingFace, Message, ModelOption, RepairTemplate, RequestOptions, Schema,
-    Session, ToolSpec, req,
+    Attempt, Backend, ChatRequest, Event, Format, HuggingFace, Message, Messages, ModelOption, RepairTemplate, RequestOptions,
+    Schema, Session, ToolSpec, req,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ fn percent(good: usize, all: usize) -> f64 {
 async fn is_right(backend: &Arc<dyn Backend>, example: &Example) -> mellea::Result<bool> {
     let mut options = RequestOptions::default();
     options.temperature = Some(0.0);
-    let messages = example.messages.iter().map(|m| Message::new(m.role, m.content.as_str())).collect();
+    let messages: Messages = example.messages.iter().map(|m| Message::new(m.role, m.content.as_str())).collect();
     let tools = example.tools.iter().map(|t| t.function.clone()).collect();
     let mut request = ChatRequest::new(messages).tools(tools).options(options);
     if let Some(schema) = &example.schema {

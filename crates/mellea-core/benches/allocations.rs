@@ -5,7 +5,29 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mellea_core::testing::{Reply, ScriptedBackend};
-use mellea_core::{Instruct, Session, check, req};
+use mellea_core::{
+    Backend, ChatContext, ChatRequest, Context, Event, EventStream, FinishReason, Instruct, Message, ModelOutput, Session, check,
+    req,
+};
+
+/// Answers at once and keeps nothing.
+#[derive(Clone, Debug)]
+struct Instant;
+
+#[async_trait::async_trait]
+impl Backend for Instant {
+    fn provider(&self) -> &str {
+        "instant"
+    }
+
+    fn model(&self) -> &str {
+        "instant"
+    }
+
+    async fn chat(&self, _: ChatRequest) -> mellea_core::Result<EventStream> {
+        Ok(EventStream::ready([Event::Text("an answer".to_owned()), Event::Finish(FinishReason::Stop)]))
+    }
+}
 
 /// The system's allocator, counting.
 struct Counting;
@@ -64,4 +86,15 @@ fn main() {
     count(&runtime, "instruct, three requirements: building the call", async || checked(&m));
     count(&runtime, "instruct, three requirements: preview", async || checked(&m).preview().await.unwrap());
     count(&runtime, "chat", async || m.chat("Hello").await.unwrap());
+    let turn = |context: Context, i: usize| {
+        context.add(Message::user(format!("question {i}"))).add(ModelOutput::new("an answer of some length"))
+    };
+    for turns in [10, 10_000] {
+        let history = (0..turns).fold(Context::from(ChatContext::new()), turn);
+        let m = Session::builder(Instant).context(history).build();
+        count(&runtime, &format!("chat, from {turns} turns on"), async || m.chat("Hello").await.unwrap());
+    }
+    let document = Context::from(ChatContext::new()).add(Message::user("x".repeat(10 << 20))).add(ModelOutput::new("read"));
+    let m = Session::builder(Instant).context(document).build();
+    count(&runtime, "chat, after a document of 10 MB", async || m.chat("Hello").await.unwrap());
 }

@@ -10,7 +10,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use futures_util::StreamExt;
 use mellea_core::{
     Backend, BackendExt, ChatContext, ChatRequest, Context, Event, EventStream, FinishReason, Instruct, Limiter, Message,
-    ModelOutput, Result, Schema, Session, check, req,
+    ModelOutput, Result, Schema, Session, ToolCall, check, req,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,37 @@ fn contexts(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("view, last 8", turns), |b| b.iter(|| last.view()));
         group.bench_function(BenchmarkId::new("view, all", turns), |b| b.iter(|| all.view()));
     }
+    // A whole call; each on a branch of its own, so that the history stays as long as it is.
+    let runtime = runtime();
+    let chat = |context: Context| {
+        let m = Session::builder(Instant::text("an answer")).context(context).build();
+        runtime.block_on(async { m.chat("Hello").await.unwrap() });
+        m
+    };
+    for turns in [10, 1_000, 10_000, 100_000] {
+        let m = chat(history(turns, ChatContext::new()));
+        group.bench_function(BenchmarkId::new("chat", turns), |b| {
+            b.to_async(&runtime).iter_batched(
+                || m.fork(),
+                |m| async move { m.chat("Hello").await.unwrap() },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let calls = (0..10_000).fold(Context::from(ChatContext::new()), |context, i| {
+        let mut output = ModelOutput::new("");
+        output.tool_calls.push(ToolCall::new("look", serde_json::json!({ "i": i })));
+        let result = Message::tool(&output.tool_calls[0], "found");
+        context.add(Message::user("look")).add(output).add(result)
+    });
+    let m = chat(calls);
+    group.bench_function("chat, 10,000 turns with a tool", |b| {
+        b.to_async(&runtime).iter_batched(|| m.fork(), |m| async move { m.chat("Hello").await.unwrap() }, BatchSize::SmallInput);
+    });
+    let m = chat(Context::from(ChatContext::new()).add(Message::user("x".repeat(10 << 20))).add(ModelOutput::new("read")));
+    group.bench_function("chat, a document of 10 MB", |b| {
+        b.to_async(&runtime).iter_batched(|| m.fork(), |m| async move { m.chat("Hello").await.unwrap() }, BatchSize::SmallInput);
+    });
     group.finish();
 }
 

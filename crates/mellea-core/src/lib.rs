@@ -35,15 +35,15 @@ pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
 pub use component::{
-    Answer, Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume,
+    Answer, Arg, Component, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume,
     SimpleComponent, Transform, Typed,
 };
 pub use content::{Audio, Content, Image, TextBlock};
-pub use context::{ChatContext, Context, Entry, SimpleContext};
+pub use context::{ChatContext, Context, ContextPolicy, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
 pub use join::{join_all, try_join_all};
 pub use limit::Limiter;
-pub use message::{Message, Role};
+pub use message::{Document, Message, Messages, Role, ToolCall};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
 pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
@@ -61,7 +61,7 @@ pub use session::{
 };
 pub use stream_check::{StreamCheck, StreamVerdict};
 pub use thunk::{Computed, Delta, DeltaStream, Thunk};
-pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
+pub use tool::{Tool, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};
 
 /// What the macros' expansions name. Not part of the API.
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::tool::ToolCall;
+use crate::message::{Message, ToolCall};
 
 /// A finished answer of a model, with its metadata.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ impl ModelOutput {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.trim().is_empty() && self.tool_calls.is_empty()
+    }
+}
+
+impl From<&ModelOutput> for Message {
+    /// The answer as a turn of the conversation. Reasoning goes along only with tool calls.
+    fn from(output: &ModelOutput) -> Self {
+        let (thinking, replay) =
+            if output.tool_calls.is_empty() { (None, None) } else { (output.thinking.clone(), output.replay.clone()) };
+        Self { thinking, replay, tool_calls: output.tool_calls.clone(), ..Self::assistant(output.text.as_str()) }
     }
 }
 

@@ -39,8 +39,8 @@ impl PromptCheck {
 
 /// The tokens that a conversation has at least. Templates add to it; what they may leave out, such as
 /// earlier reasoning, does not count, nor do images.
-pub(crate) fn of_chat(messages: &[Message], tools: &[ToolSpec]) -> u64 {
-    let texts = messages.iter().flat_map(|message| {
+pub(crate) fn of_chat<'a>(messages: impl IntoIterator<Item = &'a Message>, tools: &[ToolSpec]) -> u64 {
+    let texts = messages.into_iter().flat_map(|message| {
         let texts = message.content.iter().filter_map(mellea_core::Content::as_text);
         texts.map(move |text| if message.role == Role::Assistant { after_thinking(text) } else { text })
     });

@@ -41,7 +41,7 @@ fn write(c: &mut Criterion) {
     let backend = OpenAi::builder().base_url("http://localhost:1/v1").keyless().model("m").build().unwrap();
     let text = "The quick brown fox jumps over the lazy dog. ".repeat(8);
     let turn = |i: usize| if i.is_multiple_of(2) { Message::user(text.as_str()) } else { Message::assistant(text.as_str()) };
-    let request = ChatRequest::new((0..10).map(turn).collect());
+    let request = ChatRequest::new((0..10).map(turn).collect::<mellea_core::Messages>());
     c.bench_function("write a chat of 10 messages", |b| b.iter(|| bench::body(&backend, black_box(&request)).len()));
     c.bench_function("look for what is not honoured", |b| b.iter(|| backend.unsupported(black_box(&request)).len()));
 }

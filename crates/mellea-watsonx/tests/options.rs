@@ -59,7 +59,7 @@ async fn every_option_of_a_chat_is_sent_or_told() {
         let resolved = ModelOptions::resolve([&options], backend.synonyms()).unwrap();
         // As a session does it.
         let system = resolved.system_prompt.map(Message::system);
-        let messages = system.into_iter().chain([Message::user("Hi")]).collect();
+        let messages: mellea_core::Messages = system.into_iter().chain([Message::user("Hi")]).collect();
         let request = ChatRequest::new(messages).tools(resolved.tools.specs().cloned().collect()).options(resolved.options);
         let warnings = backend.unsupported(&request);
         let events: Vec<_> = backend.chat(request).await.unwrap().collect().await;

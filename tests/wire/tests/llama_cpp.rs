@@ -126,7 +126,7 @@ async fn a_tool_is_called_and_its_result_is_used() {
     let question = Message::user("What time is it in Lima?");
     for stream in [false, true] {
         let mut request = ask("").tools(vec![time()]);
-        request.messages = vec![question.clone()];
+        request.messages = question.clone().into();
         request.options.stream = stream;
         let first = events(&backend, request).await.unwrap();
         let calls: Vec<&ToolCall> =
@@ -138,7 +138,7 @@ async fn a_tool_is_called_and_its_result_is_used() {
         let mut turn = Message::assistant("");
         turn.tool_calls = vec![call.clone()];
         let mut request = ask("").tools(vec![time()]);
-        request.messages = vec![question.clone(), turn, Message::tool(call, "15:20")];
+        request.messages = [question.clone(), turn, Message::tool(call, "15:20")].into();
         request.options.stream = stream;
         assert_eq!(text(&events(&backend, request).await.unwrap()), "It is 15:20 in Lima.");
     }

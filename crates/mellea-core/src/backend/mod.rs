@@ -44,11 +44,11 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Messages, ToolCall};
 use crate::options::{ModelOption, ModelOptions, RequestOptions};
 use crate::output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 use crate::schema::Schema;
-use crate::tool::{ToolCall, ToolSpec};
+use crate::tool::ToolSpec;
 
 pub use cached::{CacheStats, Cached};
 pub use ext::BackendExt;
@@ -172,8 +172,8 @@ pub struct Capabilities {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChatRequest {
-    /// The conversation, ending with what is to be answered.
-    pub messages: Vec<Message>,
+    /// The conversation, ending with what is to be answered. Clones of a request share it.
+    pub messages: Messages,
     /// The tools the model may call, in a stable order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolSpec>,
@@ -188,8 +188,8 @@ pub struct ChatRequest {
 impl ChatRequest {
     /// A request with these messages.
     #[must_use]
-    pub fn new(messages: Vec<Message>) -> Self {
-        Self { messages, ..Self::default() }
+    pub fn new(messages: impl Into<Messages>) -> Self {
+        Self { messages: messages.into(), ..Self::default() }
     }
 
     /// With these tools.

@@ -13,13 +13,14 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use answer::{Answer, Refusal};
-pub use document::Document;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
 pub(crate) use representation::Body;
 pub use representation::{Arg, Part, PendingText, Representation};
 pub use simple::SimpleComponent;
 pub use typed::Typed;
+
+pub use crate::message::Document;
 
 use crate::backend::Format;
 use crate::error::Result;

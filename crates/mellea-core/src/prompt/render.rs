@@ -10,11 +10,10 @@ use minijinja::Value;
 
 use super::Prompts;
 use super::variables::Variables;
-use crate::component::Body;
-use crate::component::{Arg, Document, Part, Representation};
+use crate::component::{Arg, Body, Part, Representation};
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Message;
+use crate::message::{Document, Message};
 
 /// How deep components may stand in each other.
 const MAX_DEPTH: usize = 64;

@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, Result};
 use crate::generate;
 use crate::message::Message;
 use crate::options::{ModelOptions, Resolved};
-use crate::output::{ModelOutput, Warning};
+use crate::output::Warning;
 use crate::prompt::{self, Prompts};
 use crate::requirement::{Judge, Requirement};
 use crate::tool::{ToolPolicy, Tools};
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 pub(crate) struct First {
     pub(crate) request: Arc<ChatRequest>,
     /// The action's own messages.
-    pub(crate) asked: Vec<Message>,
+    pub(crate) asked: Vec<Arc<Message>>,
     /// The tools of the call and of the action.
     pub(crate) tools: Tools,
 }
@@ -56,10 +56,11 @@ pub(super) struct Prepared {
 
 impl Plan {
     /// The messages that a representation gives, with the stated requirements in it.
-    async fn render(&self, representation: Representation) -> Result<Vec<Message>> {
+    async fn render(&self, representation: Representation) -> Result<Vec<Arc<Message>>> {
         let stated = self.requirements.iter().filter(|r| !r.is_check_only() && !r.description().trim().is_empty());
         let stated = stated.map(|r| Arg::Template(r.description().to_owned()));
-        prompt::render(&self.prompts, self.backend.model(), representation.requirements(stated)).await
+        let messages = prompt::render(&self.prompts, self.backend.model(), representation.requirements(stated)).await?;
+        Ok(messages.into_iter().map(Arc::new).collect())
     }
 
     /// The complete request for these messages at the end of the context.
@@ -69,16 +70,15 @@ impl Plan {
         context: &Context,
         format: Option<Format>,
         tools: &Tools,
-        asked: impl IntoIterator<Item = Message>,
-    ) -> ChatRequest {
-        let mut messages = context.view();
+        asked: impl IntoIterator<Item = Arc<Message>>,
+    ) -> Result<ChatRequest> {
+        let mut messages = context.view_with(asked)?;
         if let Some(system) = &resolved.system_prompt {
             messages.insert(0, Message::system(system.as_str()));
         }
-        messages.extend(asked);
         let mut request = ChatRequest::new(messages).tools(tools.specs().cloned().collect()).options(resolved.options.clone());
         request.format = format;
-        request
+        Ok(request)
     }
 
     /// What the call asks, before any attempt.
@@ -87,7 +87,7 @@ impl Plan {
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
         let asked = self.render(representation).await?;
-        let request = Arc::new(self.request(&self.resolved, context, action.format(), &tools, asked.iter().cloned()));
+        let request = Arc::new(self.request(&self.resolved, context, action.format(), &tools, asked.iter().cloned())?);
         Ok(First { request, asked, tools })
     }
 
@@ -151,9 +151,9 @@ impl Plan {
             if system_prompt.is_some() {
                 resolved.system_prompt = system_prompt;
             }
-            let transcript = || carried.iter().flat_map(super::ToolRound::messages);
-            let mut asked: Vec<Message> = match (question, ask) {
-                (Some(question), _) => question.into_iter().chain(transcript()).collect(),
+            let transcript = || carried.iter().flat_map(super::ToolRound::messages).map(Arc::new);
+            let mut asked: Vec<Arc<Message>> = match (question, ask) {
+                (Some(question), _) => question.into_iter().map(Arc::new).chain(transcript()).collect(),
                 (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
                 (None, Ask::Repair(reasons)) if carried.is_empty() => {
                     self.render(action.repair(refusal(reasons, attempts.last()))?).await?
@@ -161,14 +161,14 @@ impl Plan {
                 // What the tools said stands between the question and the repair.
                 (None, Ask::Repair(reasons)) => {
                     let last = attempts.last();
-                    let answer = last.into_iter().flat_map(answered);
-                    let told = self.told(reasons, last)?;
+                    let answer = last.and_then(answered).map(Arc::new);
+                    let told = Arc::new(self.told(reasons, last)?);
                     first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
                 }
                 (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
             };
-            asked.extend(more);
-            Arc::new(self.request(&resolved, context, first.request.format.clone(), &first.tools, asked))
+            asked.extend(more.into_iter().map(Arc::new));
+            Arc::new(self.request(&resolved, context, first.request.format.clone(), &first.tools, asked)?)
         };
         if let Some(format) = format {
             Arc::make_mut(&mut request).format = format;
@@ -197,14 +197,14 @@ impl Plan {
     }
 
     /// The question, each answer so far, and why it was refused.
-    fn conversation(&self, reasons: Vec<String>, first: &First, attempts: &[Attempt]) -> Result<Vec<Message>> {
+    fn conversation(&self, reasons: Vec<String>, first: &First, attempts: &[Attempt]) -> Result<Vec<Arc<Message>>> {
         let mut asked = first.asked.clone();
         let mut last_reasons = Some(reasons);
         for (i, attempt) in attempts.iter().enumerate() {
-            asked.extend(attempt.rounds.iter().flat_map(super::ToolRound::messages));
-            asked.extend(answered(attempt));
+            asked.extend(attempt.rounds.iter().flat_map(super::ToolRound::messages).map(Arc::new));
+            asked.extend(answered(attempt).map(Arc::new));
             let own = (i + 1 == attempts.len()).then(|| last_reasons.take()).flatten();
-            asked.push(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt))?);
+            asked.push(Arc::new(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt))?));
         }
         Ok(asked)
     }
@@ -233,13 +233,7 @@ fn refusal(reasons: Vec<String>, attempt: Option<&Attempt>) -> Refusal {
     Refusal { reasons, answer, limit }
 }
 
-/// An answer as turns of a conversation. Tool calls of a refused answer must be answered before the
-/// conversation can go on.
-fn answered(attempt: &Attempt) -> impl Iterator<Item = Message> {
-    let output = attempt.output.as_deref().filter(|output| !output.is_empty());
-    output.into_iter().flat_map(|output| std::iter::once(Message::from(output)).chain(unanswered(output)))
-}
-
-fn unanswered(output: &ModelOutput) -> impl Iterator<Item = Message> {
-    output.tool_calls.iter().map(|call| Message::tool(call, "not called: the answer was refused"))
+/// An answer as a turn of the conversation. Its tool calls are answered where the request is made.
+fn answered(attempt: &Attempt) -> Option<Message> {
+    attempt.output.as_deref().filter(|output| !output.is_empty()).map(Message::from)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Sampled {
     pub(crate) value: Option<AnyValue>,
     pub(crate) stopped: StopReason,
     /// What was asked, without repairs, and what the tools of the chosen attempt said.
-    pub(crate) asked: Vec<Message>,
+    pub(crate) asked: Vec<Arc<Message>>,
     pub(crate) tools: Tools,
 }
 
@@ -156,7 +156,8 @@ pub(crate) async fn sample(
         StopReason::Success if !found.is_some_and(Attempt::succeeded) => StopReason::Strategy,
         stopped => stopped,
     };
-    let asked = first.asked.iter().cloned().chain(found.map(Attempt::transcript).unwrap_or_default()).collect();
+    let transcript = found.map(Attempt::transcript).unwrap_or_default().into_iter().map(Arc::new);
+    let asked = first.asked.iter().cloned().chain(transcript).collect();
     let value = values.into_iter().nth(chosen).flatten();
     Ok(Sampled { attempts, chosen, value, stopped, asked, tools: first.tools.clone() })
 }

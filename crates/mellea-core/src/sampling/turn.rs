@@ -197,7 +197,7 @@ impl Turn<'_> {
             return;
         }
         let transcript = lane.record().as_ref().map(Attempt::transcript).unwrap_or_default();
-        let asked = self.first.asked.iter().cloned().chain(transcript);
+        let asked = self.first.asked.iter().cloned().chain(transcript.into_iter().map(Arc::new));
         let context = self.context.add_turn(asked, Arc::clone(output));
         let candidate = Candidate { output, value: Some(&**value), context: &context };
         let judge = self.plan.judge();

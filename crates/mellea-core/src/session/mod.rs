@@ -22,7 +22,7 @@ pub use validate::Validate;
 
 use crate::backend::{Backend, ChatRequest};
 use crate::component::{Component, Instruction, Query, Queryable, Resume};
-use crate::context::{Context, Entry};
+use crate::context::{Context, Entry, forgetful};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::options::ModelOptions;
@@ -149,20 +149,34 @@ impl Session {
     /// Runs the tool calls of an answer, and adds the results to the context.
     ///
     /// The calls run side by side, each with its time limit; results come in the order of the calls.
-    /// [`resume`](Self::resume) lets the model go on from them.
+    /// [`resume`](Self::resume) lets the model go on from them. An answer without calls has no results.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if the context moved on since the answer. A failing tool is a result,
-    /// not an error.
+    /// [`ErrorKind::Tool`], before any tool is run, if the context does not end with these calls: they
+    /// were run before, the conversation went on without them, or the answer is another session's.
+    /// [`ErrorKind::Conflict`] if the context moved on while the tools ran. A failing tool is a result,
+    /// not an error. In a session whose context shows the model nothing there is neither error.
     pub async fn call_tools<T>(&self, output: &Output<T>) -> Result<Vec<ToolResult>> {
+        let calls = &output.output().tool_calls;
         let snapshot = self.snapshot();
-        let results = output.tools().run_all(&output.output().tool_calls, &self.0.settings.tool_policy).await;
+        let refusal = snapshot.context.refusal(calls);
+        let stateless = snapshot.context.is_stateless();
+        if let Some(error) = refusal.clone().filter(|_| !stateless) {
+            return Err(error);
+        }
+        let results = output.tools().run_all(calls, &self.0.settings.tool_policy).await;
+        // Beside each other, calls of a stateless session may have replaced the turn: nobody misses it.
+        if results.is_empty() || (stateless && (refusal.is_some() || self.state().version != snapshot.version)) {
+            return Ok(results);
+        }
         let context = results.iter().fold(snapshot.context.clone(), |context, result| context.add(Message::from(result)));
         self.commit(&snapshot, context, None).map(|()| results)
     }
 
-    /// Lets the model go on from the end of the context, such as the results of its tool calls. For
-    /// sessions with a [`ChatContext`](crate::ChatContext).
+    /// Lets the model go on from the end of the context, such as the results of its tool calls.
+    ///
+    /// It is for sessions with a [`ChatContext`](crate::ChatContext), or another context that shows the
+    /// model its history: with a simple context the call ends with [`ErrorKind::Config`].
     pub fn resume(&self) -> Act<Resume> {
         self.act(Resume)
     }
@@ -170,12 +184,16 @@ impl Session {
     /// Adds something to the context without asking the model.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] in a session whose context shows the model nothing.
+    /// [`ErrorKind::Config`] in a session whose context shows the model nothing; [`ErrorKind::Tool`] if
+    /// it is a tool's message that answers no open call.
     pub fn add(&self, entry: impl Into<Entry>) -> Result<()> {
+        let entry = entry.into();
         let mut state = self.state();
         if state.context.is_stateless() {
-            return Err(Error::config("context", "a simple context shows the model nothing that is added to it")
-                .with_hint("build the session with `ChatContext::new()`"));
+            return Err(forgetful("a simple context shows the model nothing that is added to it"));
+        }
+        if let Some(error) = state.context.refusal_of(&entry) {
+            return Err(error);
         }
         state.context = state.context.add(entry);
         state.version += 1;
@@ -185,7 +203,8 @@ impl Session {
     /// Another session that starts with this one's context and goes its own way.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let state = self.state().clone();
+        let mut state = self.state().clone();
+        state.context = state.context.fork();
         Self::assemble(self.0.settings.clone(), state)
     }
 
@@ -253,12 +272,14 @@ impl Session {
     fn commit_turn(
         &self,
         snapshot: &Snapshot,
-        asked: &[Message],
+        asked: &[Arc<Message>],
         output: &Arc<ModelOutput>,
         request: Arc<ChatRequest>,
     ) -> Result<()> {
         let context = snapshot.context.add_turn(asked.iter().cloned(), Arc::clone(output));
-        self.commit(snapshot, context, Some(request)).map_err(|e| e.with_partial(Arc::clone(output)))
+        self.commit(snapshot, context.clone(), Some(request)).map_err(|e| e.with_partial(Arc::clone(output)))?;
+        context.policy().after_turn(context.history());
+        Ok(())
     }
 }
 

@@ -10,9 +10,9 @@ use futures_util::{StreamExt, stream};
 
 use crate::backend::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Message, ToolCall};
 use crate::options::ModelOptions;
 use crate::output::{FinishReason, ModelOutput, Usage, Warning};
-use crate::tool::ToolCall;
 
 /// A backend that answers as a test says: in order, by what the request contains, or by a function.
 ///
@@ -341,7 +341,7 @@ impl Backend for ScriptedBackend {
         let mut outputs = Vec::with_capacity(requests.len());
         for request in requests {
             self.lock().raw_requests.push(request.clone());
-            let chat = ChatRequest::new(vec![request.prompt.as_str().into()]).options(request.options);
+            let chat = ChatRequest::new([Message::user(request.prompt.as_str())]).options(request.options);
             outputs.push(self.reply(&chat).and_then(|reply| {
                 let mut output = ModelOutput { provider: "scripted".into(), model: "script".into(), ..ModelOutput::default() };
                 if let Some(error) = reply.refusal {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
+use crate::message::as_object;
 use crate::schema::Schema;
 use crate::schema::equal::whole;
 use crate::schema::path::Path;
@@ -60,20 +61,6 @@ pub struct CheckedArguments {
     pub value: Value,
     /// Those that do not fit, at most one error for each field.
     pub errors: Vec<ArgumentError>,
-}
-
-/// Text that holds a JSON object becomes that object; nothing at all becomes an empty one.
-pub(super) fn as_object(arguments: Value) -> Value {
-    match arguments {
-        Value::Null => Value::Object(Map::new()),
-        Value::String(text) if text.trim().is_empty() => Value::Object(Map::new()),
-        Value::String(text) => match serde_json::from_str(&text) {
-            Ok(object @ Value::Object(_)) => object,
-            Ok(Value::Null) => Value::Object(Map::new()),
-            _ => Value::String(text),
-        },
-        other => other,
-    }
 }
 
 /// Checks arguments against a schema, each field by itself.

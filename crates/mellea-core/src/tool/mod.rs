@@ -13,13 +13,13 @@ mod tests;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use crate::message::ToolCall;
 pub use args::{ArgumentError, ArgumentPolicy, CheckedArguments, check_arguments};
 pub use error::ToolError;
 pub use function::{FunctionTool, tool, tool_fn};
@@ -28,35 +28,6 @@ pub use run::{ToolPolicy, ToolVerdict};
 pub(crate) use run::ToolEvent;
 pub use set::Tools;
 pub use text::calls_in_text;
-
-/// One call of a tool, as a model asks for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ToolCall {
-    /// The call's id, unique in its conversation.
-    pub id: String,
-    /// The tool's name.
-    pub name: String,
-    /// The arguments: an object, or a string with what the model wrote if that is no JSON.
-    pub arguments: Value,
-}
-
-impl ToolCall {
-    /// A call with an id of its own, `call_<n>`, unique in this process.
-    ///
-    /// Providers send arguments as an object or as its text: a text that holds a JSON object
-    /// becomes that object, no text at all the empty object, and any other text is kept.
-    pub fn new(name: impl Into<String>, arguments: impl Into<Value>) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        let id = format!("call_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        Self::with_id(id, name, arguments)
-    }
-
-    /// A call with the id that the provider gave.
-    pub fn with_id(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<Value>) -> Self {
-        let arguments = args::as_object(arguments.into());
-        Self { id: id.into(), name: name.into(), arguments }
-    }
-}
 
 /// What a model is told about a tool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{ArgumentError, ToolCall};
 use crate::error::{Error, ErrorKind, TimeoutPhase};
+use crate::message::Message;
 
 /// What became of one call of a tool.
 ///
@@ -136,5 +137,11 @@ impl ToolResult {
             failure => failure.reason(),
         };
         Err(Error::new(ErrorKind::Tool { tool: self.call.name, reason }))
+    }
+}
+
+impl From<&ToolResult> for Message {
+    fn from(result: &ToolResult) -> Self {
+        Self::tool(&result.call, result.outcome.to_model_text())
     }
 }

@@ -1,8 +1,9 @@
 //! Calls that a model wrote into its text instead of asking for them.
 
+use crate::message::as_object;
 use serde_json::{Map, Value};
 
-use super::{ToolCall, args};
+use super::ToolCall;
 use crate::schema::extract;
 
 /// The calls in a text: JSON objects with a `name` and `arguments` (or `args`, or `parameters`).
@@ -41,7 +42,7 @@ fn collect(value: &Value, calls: &mut Vec<ToolCall>) {
 fn call(map: &Map<String, Value>) -> Option<ToolCall> {
     let name = map.get("name")?.as_str().filter(|name| !name.is_empty())?;
     let arguments = ["arguments", "args", "parameters"].iter().find_map(|key| map.get(*key))?;
-    let arguments = args::as_object(arguments.clone());
+    let arguments = as_object(arguments.clone());
     if !arguments.is_object() {
         return None;
     }

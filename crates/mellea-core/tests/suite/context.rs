@@ -1,10 +1,12 @@
 //! Whatever the history, its views are valid conversations.
 
-use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 
-use mellea_core::{ChatContext, Context, Message, ModelOutput, Role, ToolCall};
+use mellea_core::{ChatContext, Context, Entry, ErrorKind, Message, Messages, ModelOutput, Role, SimpleContext, ToolCall};
 use proptest::prelude::*;
 use serde_json::json;
+
+use crate::history::fault;
 
 /// One exchange of a history.
 #[derive(Clone, Debug)]
@@ -13,6 +15,10 @@ enum Exchange {
     /// A question, rounds of so many tool calls each, and an answer.
     Tools(String, Vec<usize>),
     Unanswered(String),
+    /// Calls that nobody answered.
+    Open(String),
+    /// A rule in the middle.
+    Rule(String),
 }
 
 fn exchange() -> impl Strategy<Value = Exchange> {
@@ -21,6 +27,8 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         (text, text).prop_map(|(asked, said)| Exchange::Plain(asked, said)),
         (text, prop::collection::vec(1..4_usize, 1..3)).prop_map(|(asked, rounds)| Exchange::Tools(asked, rounds)),
         text.prop_map(Exchange::Unanswered),
+        text.prop_map(Exchange::Open),
+        text.prop_map(Exchange::Rule),
     ]
 }
 
@@ -36,6 +44,12 @@ fn history(policy: ChatContext, system: bool, exchanges: &[Exchange]) -> Context
                 context = context.add(Message::user(asked.as_str())).add(ModelOutput::new(said.as_str()));
             }
             Exchange::Unanswered(asked) => context = context.add(Message::user(asked.as_str())),
+            Exchange::Open(asked) => {
+                let mut output = ModelOutput::new("");
+                output.tool_calls.push(ToolCall::with_id("open", "look", json!({})));
+                context = context.add(Message::user(asked.as_str())).add(output);
+            }
+            Exchange::Rule(text) => context = context.add(Message::system(text.as_str())),
             Exchange::Tools(asked, rounds) => {
                 context = context.add(Message::user(asked.as_str()));
                 for count in rounds {
@@ -55,29 +69,6 @@ fn history(policy: ChatContext, system: bool, exchanges: &[Exchange]) -> Context
         }
     }
     context
-}
-
-/// What providers refuse in a conversation.
-fn fault(view: &[Message]) -> Option<String> {
-    let mut open: BTreeSet<String> = BTreeSet::new();
-    let mut begun = false;
-    for (i, message) in view.iter().enumerate() {
-        match message.role {
-            Role::Tool => {
-                let id = message.tool_call_id.clone().unwrap_or_default();
-                if !open.remove(&id) {
-                    return Some(format!("message {i} answers the call {id:?}, which nobody made"));
-                }
-            }
-            _ if !open.is_empty() => return Some(format!("message {i} comes before the answers to {open:?}")),
-            Role::System if begun => return Some(format!("the system message {i} is not first")),
-            Role::System => {}
-            Role::User => begun = true,
-            Role::Assistant if !begun => return Some(format!("message {i} is an answer to nothing")),
-            Role::Assistant => open = message.tool_calls.iter().map(|call| call.id.clone()).collect(),
-        }
-    }
-    None
 }
 
 fn policy() -> impl Strategy<Value = ChatContext> {
@@ -100,20 +91,29 @@ proptest! {
         system: bool,
         exchanges in prop::collection::vec(exchange(), 0..12),
     ) {
-        let context = history(policy, system, &exchanges);
+        let context = history(policy.keep_all(), system, &exchanges);
         let view = context.view();
         prop_assert_eq!(fault(&view), None);
-        prop_assert_eq!(view.iter().filter(|m| m.role == Role::System).count(), usize::from(system));
-        let newest = context.entries().iter().map(|e| e.to_message()).rfind(|m| m.role == Role::User);
-        if let Some(newest) = newest {
-            prop_assert!(view.contains(&newest), "the newest question is gone");
-            let all: Vec<Message> = context.entries().iter().map(|e| e.to_message()).collect();
-            let tail = all.iter().rposition(|m| *m == newest).unwrap();
-            prop_assert!(view.ends_with(&all[tail..]), "the newest exchange is not whole");
+        let all: Vec<Arc<Message>> = context.entries().iter().map(|e| e.to_message()).collect();
+        // All that is shown was said, in this order, and no rule is missing or moved.
+        let mut left = view.iter().filter(|m| !m.text().contains("not called")).peekable();
+        for message in &all {
+            let id_aside = |m: &Message| (m.role, m.text().into_owned(), m.tool_calls.len());
+            if left.peek().is_some_and(|shown| id_aside(shown) == id_aside(message)) {
+                left.next();
+            } else {
+                prop_assert!(message.role != Role::System, "a rule is gone");
+            }
         }
-        if policy == ChatContext::new() {
-            prop_assert_eq!(view.len(), context.len());
-        }
+        prop_assert_eq!(left.next(), None, "what is shown is out of order");
+        let newest = all.iter().rposition(|m| m.role == Role::User).unwrap_or(all.len());
+        prop_assert!(all[newest..].iter().all(|m| m.tool_calls.len() > 0 || view.iter().any(|shown| *shown == **m)));
+        // What is dropped is not missed.
+        let dropping = history(policy, system, &exchanges);
+        prop_assert!(dropping.len() <= context.len());
+        prop_assert_eq!(dropping.dropped() + dropping.len(), context.len());
+        let told = |view: &Messages| view.iter().map(|m| (m.role, m.text().into_owned())).collect::<Vec<_>>();
+        prop_assert_eq!(told(&dropping.view()), told(&view));
     }
 
     #[test]
@@ -151,4 +151,122 @@ fn a_million_turns_drop_on_a_small_stack() {
         drop(fork);
     };
     std::thread::Builder::new().stack_size(64 << 10).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn system_messages_stay_where_they_stand() {
+    let turn = |context: Context, i: u32| context.add(Message::user(format!("q{i}"))).add(ModelOutput::new(format!("a{i}")));
+    let texts = |policy: ChatContext| -> Vec<String> {
+        let context = turn(Context::from(policy).add(Message::system("first")), 1).add(Message::system("middle"));
+        let context = turn(turn(context, 2).add(Message::system("late")), 3);
+        context.view().iter().map(|m| m.text().into_owned()).collect()
+    };
+    assert_eq!(texts(ChatContext::new().last_turns(1)), ["first", "middle", "late", "q3", "a3"]);
+    assert_eq!(texts(ChatContext::new().last_turns(2)), ["first", "middle", "q2", "a2", "late", "q3", "a3"]);
+    let all = ["first", "q1", "a1", "middle", "q2", "a2", "late", "q3", "a3"];
+    assert_eq!(texts(ChatContext::new().last_turns(3)), all);
+    assert_eq!(texts(ChatContext::new()), all);
+    assert_eq!(texts(ChatContext::new().token_budget(8)), ["first", "middle", "late", "q3", "a3"]);
+}
+
+fn long_chat(context: impl Into<Context>, turns: usize) -> (Context, Weak<Message>) {
+    let first = Arc::new(Message::user("the first question"));
+    let seen = Arc::downgrade(&first);
+    let start = context.into().add(Message::system("Be brief.")).add(first);
+    let turn = |context: Context, i| context.add_turn([Message::user(format!("question {i}"))], Arc::new(ModelOutput::new("a")));
+    ((0..turns).fold(start, turn), seen)
+}
+
+#[test]
+fn what_can_never_be_seen_again_is_dropped() {
+    for policy in [ChatContext::new().last_turns(8), ChatContext::new().token_budget(60)] {
+        let (context, first) = long_chat(policy, 100_000);
+        assert!(context.len() < 40, "{} entries for {policy:?}", context.len());
+        assert_eq!(context.len() + context.dropped(), 200_002);
+        assert!(first.upgrade().is_none(), "the first question is still in memory");
+        assert_eq!(context.view()[0].text(), "Be brief.");
+        assert_eq!(context.view().last().unwrap().text(), "a");
+        let stored = context.to_json().unwrap();
+        let again = Context::from_json(&stored).unwrap();
+        assert_eq!((again.len(), again.dropped(), again.id()), (context.len(), context.dropped(), context.id()));
+        assert_eq!(again.view(), context.view());
+    }
+    let (context, first) = long_chat(ChatContext::new().last_turns(8).keep_all(), 1_000);
+    assert_eq!((context.len(), context.dropped(), context.view().len()), (2_002, 0, 17));
+    assert!(first.upgrade().is_some());
+    let (context, first) = long_chat(SimpleContext::new(), 1_000);
+    assert_eq!(context.len(), 2, "a simple context keeps the last turn");
+    assert!(first.upgrade().is_none());
+}
+
+#[test]
+fn a_branch_keeps_what_another_drops() {
+    let policy = ChatContext::new().last_turns(2);
+    let before = (0..2).fold(Context::from(policy), |c, i| c.add(Message::user(i.to_string())).add(ModelOutput::new("a")));
+    let (json, view) = (before.to_json().unwrap(), before.view());
+    let (after, _) = long_chat(before.clone(), 100);
+    assert!(after.dropped() > 0);
+    assert_eq!((before.to_json().unwrap(), before.view()), (json, view));
+}
+
+#[test]
+fn branches_read_their_own_history_in_any_order() {
+    let mut branches = vec![Context::from(ChatContext::new())];
+    for i in 0..200_usize {
+        let at = i * 7 % branches.len();
+        let next = branches[at].add(Message::user(i.to_string()));
+        if i % 5 == 0 {
+            branches.push(next)
+        } else {
+            branches[at] = next
+        }
+        for context in [&branches[at], &branches[i * 3 % branches.len()]] {
+            let said: Vec<_> = context.entries().iter().map(|e| e.to_message().text().into_owned()).collect();
+            let read: Vec<_> = context.view().iter().map(|m| m.text().into_owned()).collect();
+            assert_eq!(read, said);
+        }
+    }
+}
+
+#[test]
+fn a_view_shares_its_messages_and_costs_no_copies() {
+    let document = "x".repeat(10 << 20);
+    let big = Arc::new(Message::user(document));
+    let mut context = Context::from(ChatContext::new()).add(Arc::clone(&big)).add(ModelOutput::new("read"));
+    for _ in 0..3 {
+        let view = context.view();
+        assert!(std::ptr::eq(&view[0], &*big));
+        let answer = view.shared().nth(1).unwrap().clone();
+        context = context.add(Message::user("and?"));
+        assert!(std::ptr::eq(&context.view()[1], &*answer), "an answer's message is made once");
+    }
+}
+
+#[test]
+fn a_stored_context_names_its_policy() {
+    let context = Context::from(ChatContext::new().last_turns(3)).add(Message::user("hi"));
+    assert_eq!(Context::from_json(&context.to_json().unwrap()).unwrap(), context);
+    let simple = Context::from(SimpleContext::new());
+    assert_eq!(simple.to_json().unwrap(), r#"{"policy":"simple","entries":[]}"#);
+    for (json, says) in [
+        (r#"{"policy":"pinned","entries":[]}"#, "policy `pinned`, which must be given"),
+        (r#"{"policy":{"pinned":{"n":1}},"entries":[]}"#, "policy `pinned`, which must be given"),
+        (r#"{"policy":{"chat":{"last_turns":"two"}},"entries":[]}"#, "invalid type"),
+        (r#"{"policy":7,"entries":[]}"#, "does not name its policy"),
+        (r#"{"entries":[]}"#, "not a stored context"),
+        ("[", "not a stored context"),
+    ] {
+        let error = Context::from_json(json).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(serde_json::from_str::<Context>(json).is_err());
+    }
+}
+
+#[test]
+fn an_entry_is_the_same_however_it_is_given() {
+    let message = Arc::new(Message::user("hi"));
+    assert_eq!(Entry::from(Arc::clone(&message)), Entry::from(Message::user("hi")));
+    let json = serde_json::to_value(Entry::from(message)).unwrap();
+    assert_eq!(json["message"]["role"], "user");
 }

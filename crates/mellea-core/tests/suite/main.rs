@@ -6,6 +6,8 @@ mod cassette;
 mod conformance;
 mod context;
 mod fake;
+mod history;
+mod policies;
 mod secrets;
 mod send_sync;
 mod session;

@@ -22,7 +22,7 @@ pub(crate) struct Turn<'a> {
 }
 
 /// Puts messages into turns. Results of tools are the user's.
-pub(crate) fn turns(messages: &[Message]) -> Turns<'_> {
+pub(crate) fn turns<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Turns<'a> {
     let mut out = Turns::default();
     for message in messages {
         let assistant = match message.role {
@@ -56,9 +56,9 @@ pub(crate) fn arguments(arguments: &Value) -> Value {
 
 /// The names of tools that the conversation speaks of and that are not offered; wires refuse calls of
 /// tools that they do not know.
-pub(crate) fn forgotten<'a>(messages: &'a [Message], tools: &[mellea_core::ToolSpec]) -> Vec<&'a str> {
+pub(crate) fn forgotten<'a>(messages: impl IntoIterator<Item = &'a Message>, tools: &[mellea_core::ToolSpec]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for call in messages.iter().flat_map(|message| &message.tool_calls) {
+    for call in messages.into_iter().flat_map(|message| &message.tool_calls) {
         let known = tools.iter().any(|tool| tool.name == call.name) || names.contains(&call.name.as_str());
         if !known {
             names.push(&call.name);

@@ -14,16 +14,15 @@ pub(crate) fn chat(target: &Target<'_>, request: &ChatRequest) -> Result<Prepare
     let mut body = Map::new();
     body.insert("model".to_owned(), target.model.into());
     let system = request.messages.iter().take_while(|message| message.role == Role::System).count();
-    let (instructions, rest) = request.messages.split_at_checked(system).unwrap_or_default();
     if request.messages.is_empty() {
         return Err(ErrorKind::EmptyPrompt.into());
     }
-    if !instructions.is_empty() {
-        let texts: Vec<_> = instructions.iter().map(Message::text).collect();
+    if system > 0 {
+        let texts: Vec<_> = request.messages.iter().take(system).map(Message::text).collect();
         body.insert("instructions".to_owned(), texts.join("\n\n").into());
     }
     let mut input = Vec::new();
-    for message in rest {
+    for message in request.messages.iter().skip(system) {
         items(target, message, &mut input)?;
     }
     body.insert("input".to_owned(), Value::Array(input));

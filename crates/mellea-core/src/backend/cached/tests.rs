@@ -108,14 +108,14 @@ async fn everything_in_a_request_counts_but_how_it_is_streamed() {
     let backend = counting().cached(some(1000));
     let first = events(&backend, base()).await.unwrap();
     let changes: [Change; 22] = [
-        ("text", |r| r.messages = vec![Message::user("Hello!")]),
-        ("role", |r| r.messages = vec![Message::system("Hello")]),
+        ("text", |r| r.messages = Message::user("Hello!").into()),
+        ("role", |r| r.messages = Message::system("Hello").into()),
         ("messages", |r| r.messages.insert(0, Message::system("Be kind."))),
         ("image", |r| {
             let image = Image::from_url("https://example.org/a.png").unwrap();
-            r.messages = vec![Message::user("Hello").content(image)];
+            r.messages = Message::user("Hello").content(image).into();
         }),
-        ("document", |r| r.messages = vec![Message::user("Hello").document("text")]),
+        ("document", |r| r.messages = Message::user("Hello").document("text").into()),
         ("thinking of a message", |r| r.messages[0].thinking = Some("hm".into())),
         ("tool calls", |r| r.messages[0].tool_calls = vec![ToolCall::with_id("1", "add", json!({}))]),
         ("replay of a message", |r| r.messages[0].replay = Some(Arc::new(json!({"signature": "x"})))),

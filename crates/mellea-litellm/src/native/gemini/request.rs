@@ -1,6 +1,6 @@
 //! Requests in the form of `generateContent`.
 
-use mellea_core::{ChatRequest, Content, Message, Result, Role, Thinking, ToolChoice, Warning};
+use mellea_core::{ChatRequest, Content, Message, Messages, Result, Role, Thinking, ToolChoice, Warning};
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
@@ -210,7 +210,7 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn of(messages: &'a [Message]) -> Self {
+    fn of(messages: &'a Messages) -> Self {
         let calls = messages.iter().flat_map(|m| &m.tool_calls).map(|call| (call.id.as_str(), call.name.as_str())).collect();
         let ids = messages.iter().filter_map(kept).flatten().filter_map(|part| part.pointer("/functionCall/id")?.as_str());
         Self { calls, ids: ids.collect() }

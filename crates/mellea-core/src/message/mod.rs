@@ -1,15 +1,24 @@
 //! Chat messages: what a request and a context are made of.
 
+mod call;
+mod document;
+mod list;
+mod sequence;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::component::Document;
 use crate::content::Content;
-use crate::output::ModelOutput;
-use crate::tool::{ToolCall, ToolResult};
+
+pub use call::ToolCall;
+pub use document::Document;
+pub use list::{Iter, Messages};
+
+pub(crate) use call::as_object;
+pub(crate) use sequence::Sequence;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -150,21 +159,6 @@ impl Message {
         self.tool_calls.is_empty()
             && self.documents.is_empty()
             && self.content.iter().all(|c| c.as_text().is_some_and(|t| t.trim().is_empty()))
-    }
-}
-
-impl From<&ModelOutput> for Message {
-    /// The answer as a turn of the conversation. Reasoning goes along only with tool calls.
-    fn from(output: &ModelOutput) -> Self {
-        let (thinking, replay) =
-            if output.tool_calls.is_empty() { (None, None) } else { (output.thinking.clone(), output.replay.clone()) };
-        Self { thinking, replay, tool_calls: output.tool_calls.clone(), ..Self::assistant(output.text.as_str()) }
-    }
-}
-
-impl From<&ToolResult> for Message {
-    fn from(result: &ToolResult) -> Self {
-        Self::tool(&result.call, result.outcome.to_model_text())
     }
 }
 
