@@ -164,7 +164,7 @@ impl From<&ModelOutput> for Message {
 
 impl From<&ToolResult> for Message {
     fn from(result: &ToolResult) -> Self {
-        Self::tool(&result.call, result.outcome.to_model_text())
+        Self::tool(&result.call, result.to_model_text())
     }
 }
 
