@@ -9,6 +9,7 @@ pub mod component;
 pub mod content;
 pub mod context;
 pub mod error;
+mod expansion;
 pub mod functional;
 mod generate;
 mod join;
@@ -66,7 +67,9 @@ pub use tool::{Tool, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, T
 /// What the macros' expansions name. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
-    pub use async_trait::async_trait;
+    pub use crate::expansion::{
+        Answer, Returned, ReturnedError, ReturnedResult, ReturnedText, ReturnedValue, TypedAnswer,
+    };
     pub use schemars;
     pub use serde;
     pub use serde_json;

@@ -67,6 +67,14 @@ impl Argument {
         }
     }
 
+    /// Nothing, for a lone `key`.
+    pub(crate) fn lone(self, example: &str) -> Result<()> {
+        match self.value {
+            Value::None => Ok(()),
+            Value::Assigned(_) | Value::Listed(_) => Err(self.misspelt(example)),
+        }
+    }
+
     /// The value of `key = value`, or nothing for a lone `key`.
     pub(crate) fn assigned_or_none(self, example: &str) -> Result<Option<Expr>> {
         match self.value {

@@ -13,7 +13,7 @@ pub(crate) struct Parameter {
     pub(crate) ty: Type,
 }
 
-/// The parameters, which must be plain names with types.
+/// The parameters, which must be plain names with types; a receiver is left out.
 pub(crate) fn parameters(signature: &Signature, faults: &mut Faults) -> Vec<Parameter> {
     signature.inputs.iter().filter_map(|input| parameter(input, faults)).collect()
 }
@@ -21,10 +21,7 @@ pub(crate) fn parameters(signature: &Signature, faults: &mut Faults) -> Vec<Para
 fn parameter(input: &FnArg, faults: &mut Faults) -> Option<Parameter> {
     let input = match input {
         FnArg::Typed(input) => input,
-        FnArg::Receiver(receiver) => {
-            faults.at(receiver, "there is no `self` here: make it a function of its own, and pass what it needs as parameters");
-            return None;
-        }
+        FnArg::Receiver(_) => return None,
     };
     match &*input.pat {
         Pat::Ident(PatIdent { by_ref: None, subpat: None, mutability, ident, .. }) => {
@@ -88,15 +85,6 @@ pub(crate) fn peel(ty: &Type) -> &Type {
 /// Whether a type is written with this name at its end, such as `Result` in `std::io::Result<T>`.
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     path(ty).and_then(|path| path.segments.last()).is_some_and(|last| last.ident == name)
-}
-
-/// Whether a type is the standard library's `String`, as far as its name tells.
-pub(crate) fn is_string(ty: &Type) -> bool {
-    path(ty).is_some_and(|path| {
-        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        matches!(*names, ["String"] | ["std" | "alloc", "string", "String"])
-    })
 }
 
 fn path(ty: &Type) -> Option<&Path> {

@@ -20,7 +20,7 @@ fn add(a: i64, b: i64) -> i64 {
 #[tokio::main]
 async fn main() -> mellea::Result<()> {
     let m = mellea::start_session().backend("hf").context(ChatContext::new()).await?;
-    let answer = m.chat("What is the weather in Paris?").tool(get_weather).tool(add).await?;
+    let answer = m.chat("What is the weather in Paris?").tools([get_weather_tool(), add_tool()]).await?;
     for call in &answer.output().tool_calls {
         println!("the model calls {}({})", call.name, call.arguments);
     }
@@ -28,6 +28,6 @@ async fn main() -> mellea::Result<()> {
     for result in &results {
         println!("the tool says: {}", result.outcome.to_model_text());
     }
-    println!("the model says: {}", m.resume().tool(get_weather).await?.text());
+    println!("the model says: {}", m.resume().tool(get_weather_tool()).await?.text());
     Ok(())
 }

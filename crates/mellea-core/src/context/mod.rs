@@ -411,7 +411,7 @@ fn refused(call: &ToolCall, reason: &str) -> Error {
 
 /// The error of what makes no sense with a context that shows the model nothing.
 pub(crate) fn forgetful(reason: &str) -> Error {
-    Error::from(ErrorKind::Config(reason.to_owned())).with_hint("build the session with `.context(ChatContext::new())`")
+    Error::config("context", reason).with_hint("build the session with `.context(ChatContext::new())`")
 }
 
 /// The newest turn of a context, see [`Context::last_turn`].

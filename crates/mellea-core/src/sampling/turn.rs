@@ -15,6 +15,7 @@ use crate::options::ToolChoice;
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Candidate, check_all};
 use crate::stream_check::StreamChecks;
+use crate::tool::ToolEvent;
 
 /// How often an attempt runs the tools that the model calls before it must answer, unless
 /// [`tool_rounds`](crate::Instruct::tool_rounds) says otherwise.
@@ -165,11 +166,11 @@ impl Turn<'_> {
 
     async fn run_tools(&self, output: Arc<ModelOutput>) -> ToolRound {
         let policy = &self.plan.tool_policy;
-        let tell = |event| {
+        let tell = |event: ToolEvent| {
             if let Some(pieces) = self.pieces {
                 pieces.push(match event {
-                    crate::tool::ToolEvent::Started(call) => Delta::ToolStarted(call),
-                    crate::tool::ToolEvent::Ended(result) => Delta::ToolEnded(result),
+                    ToolEvent::Started { call } => Delta::ToolStarted(call),
+                    ToolEvent::Ended { result } => Delta::ToolEnded(result),
                 });
             }
         };

@@ -1,4 +1,4 @@
-//! Tools made of functions: the arguments' type is the description.
+//! Tools made from functions: the arguments' type is the description.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Tool, ToolError, ToolSpec, no_parameters};
-use crate::schema::Schema;
+use super::parameters::Parameters;
+use super::{Tool, ToolError, ToolSpec};
 
 type Body = dyn Fn(Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
 
-/// A tool made of a function; see [`tool`] and [`tool_fn`].
+/// A tool made from a function; see [`tool`] and [`tool_fn`]. A clone costs two reference counts.
 #[derive(Clone)]
 pub struct FunctionTool {
-    spec: ToolSpec,
+    spec: Arc<ToolSpec>,
     timeout: Option<Duration>,
+    effects: bool,
     body: Arc<Body>,
 }
 
@@ -33,11 +33,37 @@ impl FunctionTool {
         self.timeout = Some(limit);
         self
     }
+
+    /// Says that a call changes something, so that calls run one after the other, see
+    /// [`Tool::has_effects`].
+    #[must_use]
+    pub fn with_effects(mut self) -> Self {
+        self.effects = true;
+        self
+    }
+
+    /// Gives it another name, so that a call can have the same tool twice, with different state.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.spec).name = name.into();
+        self
+    }
+
+    /// Gives it another description.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.spec).description = description.into();
+        self
+    }
 }
 
 impl fmt::Debug for FunctionTool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FunctionTool").field("spec", &self.spec).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("FunctionTool")
+            .field("spec", &self.spec)
+            .field("timeout", &self.timeout)
+            .field("effects", &self.effects)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,16 +80,26 @@ impl Tool for FunctionTool {
     fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
+
+    fn has_effects(&self) -> bool {
+        self.effects
+    }
 }
 
-/// A tool made of an async function of one struct: its fields are the parameters, their doc
+/// A tool made from an async function of one struct: its fields are the parameters, their doc
 /// comments the descriptions.
 ///
-/// A function without parameters takes `()`. A type whose schema has keywords that cannot be
-/// checked is described as it is, and its arguments are only checked by serde.
+/// A function without parameters takes `()`. A type that is not a struct, such as a number or an
+/// enum, stands under the name `value`. A member that the type takes although its schema does not
+/// name it, such as a serde alias, is refused: nothing about it can be checked.
+///
+/// The closure may capture what the tool works with. It is called for every call of the tool, so
+/// each future gets a handle of its own:
 ///
 /// ```
-/// use mellea_core::tool::{Tool, tool};
+/// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+/// use mellea_core::tool::{Tool, ToolError, tool};
 ///
 /// #[derive(serde::Deserialize, schemars::JsonSchema)]
 /// struct Place {
@@ -71,8 +107,13 @@ impl Tool for FunctionTool {
 ///     city: String,
 /// }
 ///
-/// let weather = tool("get_weather", "Current weather of a city.", |place: Place| async move {
-///     Ok(format!("sunny in {}", place.city))
+/// let stations = Arc::new(BTreeMap::from([("Paris".to_owned(), 21)]));
+/// let weather = tool("get_weather", "Current weather of a city.", move |place: Place| {
+///     let stations = Arc::clone(&stations);
+///     async move {
+///         let degrees = stations.get(&place.city).ok_or_else(|| ToolError::new("no station there"))?;
+///         Ok(format!("{degrees} degrees"))
+///     }
 /// });
 /// assert_eq!(weather.spec().parameters["required"], serde_json::json!(["city"]));
 /// ```
@@ -84,7 +125,7 @@ where
     Fut: Future<Output = Result<R, ToolError>> + Send + 'static,
 {
     let parameters = Parameters::of::<T>();
-    let spec = ToolSpec::new(name, description, parameters.schema.clone());
+    let spec = Arc::new(ToolSpec::new(name, description, parameters.schema().clone()));
     let body = move |arguments: Value| {
         // The closure is called at once: arguments that do not fit never reach it.
         match parameters.read::<T>(arguments).map(&function) {
@@ -92,10 +133,10 @@ where
             Err(error) => std::future::ready(Err(error)).boxed(),
         }
     };
-    FunctionTool { spec, timeout: None, body: Arc::new(body) }
+    FunctionTool { spec, timeout: None, effects: false, body: Arc::new(body) }
 }
 
-/// A tool made of an ordinary function; see [`tool`] for its parameters.
+/// A tool made from an ordinary function; see [`tool`] for its parameters and what it may capture.
 ///
 /// It runs on Tokio's threads for blocking work, if there is a runtime, so that it may block. Once
 /// started it cannot be stopped: when the caller gives up, its result is thrown away.
@@ -135,53 +176,4 @@ where
             }
         }
     })
-}
-
-/// How the arguments of a function are described and read.
-struct Parameters {
-    schema: Value,
-    shape: Shape,
-}
-
-enum Shape {
-    /// The type is an object, as arguments are.
-    Object,
-    /// The type is no object and stands under this key.
-    Member(String),
-    /// There are no parameters.
-    Nothing,
-}
-
-impl Parameters {
-    fn of<T: JsonSchema>() -> Self {
-        let Ok(schema) = Schema::of::<T>() else {
-            let generator = SchemaSettings::draft2020_12().into_generator();
-            let schema = generator.into_root_schema_for::<T>().to_value();
-            return Self { schema, shape: Shape::Object };
-        };
-        let members = schema.plain().get("properties").and_then(Value::as_object);
-        let only = members.and_then(|m| m.iter().next()).filter(|_| schema.is_wrapped());
-        let mut parameters = schema.plain().clone();
-        if let Some(map) = parameters.as_object_mut() {
-            map.shift_remove("title");
-            map.shift_remove("description");
-            map.entry("properties").or_insert_with(|| Value::Object(serde_json::Map::new()));
-        }
-        match only {
-            Some((_, inner)) if inner.get("type").is_some_and(|t| t == "null") => {
-                Self { schema: no_parameters(), shape: Shape::Nothing }
-            }
-            Some((key, _)) => Self { shape: Shape::Member(key.clone()), schema: parameters },
-            None => Self { schema: parameters, shape: Shape::Object },
-        }
-    }
-
-    fn read<T: DeserializeOwned>(&self, mut arguments: Value) -> Result<T, ToolError> {
-        let value = match &self.shape {
-            Shape::Object => arguments,
-            Shape::Member(key) => arguments.get_mut(key).map(Value::take).unwrap_or_default(),
-            Shape::Nothing => Value::Null,
-        };
-        T::deserialize(value).map_err(|error| ToolError::invalid_arguments(error.to_string()))
-    }
 }

@@ -1,9 +1,15 @@
 //! Tools that a model can call: what they are, how they are described, how they are run.
 
 mod args;
+mod checks;
 mod error;
+mod event;
 mod function;
+mod known;
 mod outcome;
+mod parameters;
+mod plain;
+mod policy;
 mod run;
 mod set;
 mod text;
@@ -22,11 +28,11 @@ use serde_json::{Map, Value, json};
 pub use crate::message::ToolCall;
 pub use args::{ArgumentError, ArgumentPolicy, CheckedArguments, check_arguments};
 pub use error::ToolError;
+pub use event::ToolEvent;
 pub use function::{FunctionTool, tool, tool_fn};
 pub use outcome::{ToolOutcome, ToolResult};
-pub use run::{ToolPolicy, ToolVerdict};
-pub(crate) use run::ToolEvent;
-pub use set::Tools;
+pub use policy::{ToolPolicy, ToolVerdict};
+pub use set::{Iter, Tools};
 pub use text::calls_in_text;
 
 /// What a model is told about a tool.
@@ -72,12 +78,21 @@ fn no_parameters() -> Value {
 
 /// Something that a model can call.
 ///
-/// Most tools are made of a function with [`tool`] or [`tool_fn`]. Implement the trait for a tool
-/// whose description is only known at run time.
+/// Most tools are made from a function with `#[tool]`, [`tool`] or [`tool_fn`]. Implement the trait
+/// for a tool whose description is only known at run time.
+///
+/// A tool is shared: calls run side by side and on several threads, so it takes `&self`. What
+/// changes between calls belongs behind a lock, a channel or a pool.
 ///
 /// [`Tools::run`] checks the arguments against [`ToolSpec::parameters`] before it calls the tool,
 /// limits the time, and turns a panic into an outcome.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tool",
+    label = "not a tool",
+    note = "`#[tool] fn add(…)` adds the function `add_tool`, which makes the tool: pass `add_tool()` instead of `add`",
+    note = "closures become tools with `mellea::tool::tool` (async) and `mellea::tool::tool_fn`"
+)]
 pub trait Tool: Debug + Send + Sync + 'static {
     /// What the model is told about the tool. It must not change.
     fn spec(&self) -> &ToolSpec;
@@ -92,6 +107,12 @@ pub trait Tool: Debug + Send + Sync + 'static {
     /// How long a call may take; `None` leaves it to the [`ToolPolicy`].
     fn timeout(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether a call changes something, so that the order of calls matters. [`Tools::run_all`] runs
+    /// such calls one after the other. It must not change. `false` by default.
+    fn has_effects(&self) -> bool {
+        false
     }
 }
 
@@ -109,6 +130,10 @@ macro_rules! forward {
 
             fn timeout(&self) -> Option<Duration> {
                 (**self).timeout()
+            }
+
+            fn has_effects(&self) -> bool {
+                (**self).has_effects()
             }
         }
     )*};

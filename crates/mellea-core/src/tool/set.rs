@@ -1,11 +1,13 @@
 //! The tools of a call, in order, each name once.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{Tool, ToolSpec};
+use serde_json::Value;
+
+use super::checks::Checks;
+use super::{ArgumentPolicy, Tool, ToolOutcome, ToolSpec};
 use crate::error::{Error, Result};
-use crate::schema::Schema;
 
 /// The tools that a model may call, in order, each name once.
 ///
@@ -45,17 +47,23 @@ pub struct Tools(Arc<Vec<Entry>>);
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) tool: Arc<dyn Tool>,
-    /// `None` if the parameters cannot be checked by a schema.
-    pub(super) schema: Option<Schema>,
+    pub(super) effects: bool,
+    /// Made when they are first needed: most tools of most requests are never called.
+    checks: Arc<OnceLock<Checks>>,
 }
 
 impl Entry {
     fn new(tool: Arc<dyn Tool>) -> Self {
-        let schema = Schema::from_value(tool.spec().parameters.clone());
-        if let Err(error) = &schema {
-            tracing::debug!(tool = tool.spec().name, %error, "arguments are not checked");
-        }
-        Self { tool, schema: schema.ok().filter(|schema| !schema.is_wrapped()) }
+        Self { effects: tool.has_effects(), tool, checks: Arc::default() }
+    }
+
+    fn checks(&self) -> &Checks {
+        self.checks.get_or_init(|| Checks::of(self.tool.spec()))
+    }
+
+    /// The arguments as the tool gets them, or why it does not get them.
+    pub(super) fn check(&self, arguments: Value, policy: ArgumentPolicy) -> Result<Value, ToolOutcome> {
+        self.checks().check(&self.tool.spec().parameters, arguments, policy)
     }
 }
 
@@ -106,8 +114,8 @@ impl Tools {
     }
 
     /// The tools, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tool>> {
-        self.0.iter().map(|entry| &entry.tool)
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.0.iter())
     }
 
     /// The tool of this name.
@@ -124,6 +132,14 @@ impl Tools {
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.specs().map(|spec| spec.name.as_str())
+    }
+
+    /// What the schema of the tool of this name asks for and nobody can check, each with its place,
+    /// such as `` `if` at /properties/a ``. Everything else is checked.
+    /// [`ArgumentPolicy::Strict`] denies the calls of a tool for which this is not empty.
+    #[must_use]
+    pub fn unchecked(&self, name: &str) -> &[String] {
+        self.entry(name).map_or(&[], |entry| entry.checks().unchecked())
     }
 
     /// How many there are.
@@ -163,6 +179,54 @@ impl<T: Tool> FromIterator<T> for Tools {
         let mut out = Self::new();
         out.extend(tools);
         out
+    }
+}
+
+impl<T: Tool, const N: usize> From<[T; N]> for Tools {
+    fn from(tools: [T; N]) -> Self {
+        tools.into_iter().collect()
+    }
+}
+
+impl IntoIterator for Tools {
+    type Item = Arc<dyn Tool>;
+    type IntoIter = std::vec::IntoIter<Arc<dyn Tool>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().cloned().collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Tools {
+    type Item = &'a Arc<dyn Tool>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The tools of a set, in order.
+#[derive(Clone)]
+pub struct Iter<'a>(std::slice::Iter<'a, Entry>);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Arc<dyn Tool>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|entry| &entry.tool)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl fmt::Debug for Iter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone().map(|tool| &tool.spec().name)).finish()
     }
 }
 

@@ -16,10 +16,14 @@ impl Generative {
         let session = Ident::new("session", Span::mixed_site());
         let inputs = parameters.iter().map(input);
         let taken = parameters.iter().map(|Parameter { name, ty, .. }| quote!(#name: #ty));
-        let format = (!self.is_text).then(|| quote_spanned!(answer.span()=> .format::<#answer>()));
+        let answered = quote_spanned!(answer.span()=> #krate::__private::Answer::<#answer>::new().__mellea_call);
         let settings = settings.iter().map(|setting| setting.expand(krate));
         let call = quote! {
-            #krate::Session::instruct(#session, #description) #(#inputs)* #format .bare() #(#settings)*
+            {
+                #[allow(unused_imports)]
+                use #krate::__private::TypedAnswer as _;
+                #answered(#krate::Session::instruct(#session, #description) #(#inputs)*) #(#settings)*
+            }
         };
         let (result, call) = if signature.asyncness.is_some() {
             (quote!(#krate::Generative<#answer>), call)

@@ -1,13 +1,14 @@
 //! What a generative function says, checked.
 
+use syn::ext::IdentExt;
 use syn::{Attribute, Error, Expr, Path, Result, Signature, Type, Visibility, parse_quote};
 
 use crate::attr::{Arguments, once};
-use crate::doc::Doc;
+use crate::doc::{Doc, FunctionDoc};
 use crate::fault::Faults;
 use crate::item::Item;
 use crate::path;
-use crate::signature::{Parameter, check_ordinary, is_named, is_string, parameters, peel, returned};
+use crate::signature::{Parameter, check_ordinary, is_named, parameters, peel, returned};
 
 const KEYS: [&str; 7] = ["require", "check", "precondition", "strategy", "option", "options", "crate"];
 
@@ -19,8 +20,6 @@ pub(super) struct Generative {
     pub(super) parameters: Vec<Parameter>,
     pub(super) description: Doc,
     pub(super) answer: Type,
-    /// Whether the answer is text as the model writes it, without a schema.
-    pub(super) is_text: bool,
     pub(super) settings: Vec<Setting>,
     pub(super) krate: Path,
 }
@@ -46,16 +45,39 @@ impl Generative {
             faults.at(body, "a generative function has no body, a model carries it out: end it with `;`");
         }
         check_ordinary(&signature, &mut faults);
+        if let Some(receiver) = signature.receiver() {
+            let advice = "a generative function has no `self`: make it a function of its own, and pass what the model needs to see";
+            faults.at(receiver, advice);
+        }
         let parameters = parameters(&signature, &mut faults);
         parameters.iter().for_each(|parameter| check_parameter(parameter, &mut faults));
-        let description = Doc::find(&attrs).unwrap_or_else(|| {
+        let description = description(&attrs, &parameters).unwrap_or_else(|| {
             faults.at(&signature.ident, "say what the function does in a doc comment: it is what the model is told");
             Doc::Text(String::new())
         });
         let answer = answer(&signature, &mut faults);
-        let is_text = is_string(&answer);
-        faults.finish(|| Self { attrs, vis, signature, parameters, description, answer, is_text, settings, krate })
+        faults.finish(|| Self { attrs, vis, signature, parameters, description, answer, settings, krate })
     }
+}
+
+/// The doc comment, with what it and the parameters' own comments say about parameters as a list.
+fn description(attrs: &[Attribute], parameters: &[Parameter]) -> Option<Doc> {
+    let names: Vec<String> = parameters.iter().map(|parameter| parameter.name.unraw().to_string()).collect();
+    let FunctionDoc { text, parameters: mut texts } = FunctionDoc::find(attrs, &names)?;
+    for (parameter, name) in parameters.iter().zip(&names) {
+        if let Some(Doc::Text(own)) = Doc::find(&parameter.attrs) {
+            texts.insert(name.clone(), own);
+        }
+    }
+    let Doc::Text(mut text) = text else { return Some(text) };
+    let described = names.iter().filter_map(|name| texts.get(name).map(|text| (name, text)));
+    for (at, (name, about)) in described.enumerate() {
+        text.push_str(if at == 0 { "\n\nArguments:\n- " } else { "\n- " });
+        text.push_str(name);
+        text.push_str(": ");
+        text.push_str(&about.replace('\n', "\n  "));
+    }
+    Some(Doc::Text(text))
 }
 
 fn settings(arguments: Arguments, faults: &mut Faults) -> (Vec<Setting>, Path) {
@@ -100,8 +122,8 @@ fn check_parameter(parameter: &Parameter, faults: &mut Faults) {
     if let Some(mutability) = &parameter.mutability {
         faults.at(mutability, "a parameter of a generative function is only shown to the model: leave out `mut`");
     }
-    for attribute in &parameter.attrs {
-        let advice = "a parameter of a generative function has no attributes: describe it in the function's doc comment";
+    for attribute in parameter.attrs.iter().filter(|attribute| !attribute.path().is_ident("doc")) {
+        let advice = "a parameter of a generative function has no attributes besides a doc comment";
         faults.at(attribute, advice);
     }
 }

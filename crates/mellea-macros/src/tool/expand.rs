@@ -1,66 +1,56 @@
-//! From a function to a type that is a tool.
+//! From a function to the same function and one that makes a tool of it.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Expr, ExprLit, Lit};
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Lit};
 
-use super::model::{Default, Field, Tool};
+use super::model::{Default, Field, Given, Taken, Tool};
 use crate::signature::Parameter;
 
 impl Tool {
+    /// The function as it is, and beside it one that makes the tool.
     pub(super) fn expand(&self) -> TokenStream {
         let Self { attrs, vis, signature, body, krate, .. } = self;
-        let tool = &signature.ident;
-        // The documentation describes the tool, conditions hold for all parts, the rest is about the code.
-        let (docs, attrs): (Vec<&Attribute>, Vec<_>) = attrs.iter().partition(|attribute| attribute.path().is_ident("doc"));
-        let (conditions, attrs): (Vec<&Attribute>, Vec<_>) = attrs.into_iter().partition(|a| a.path().is_ident("cfg"));
-        let mut function = signature.clone();
-        function.ident = format_ident!("run");
+        let maker = format_ident!("{}_tool", signature.ident.unraw(), span = signature.ident.span());
+        let conditions = attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+        let documentation = format!("The tool that calls `{}`, for a model.", signature.ident.unraw());
+        let receiver = self.receiver.map(|_| quote!(self: &::std::sync::Arc<Self>,));
+        let state = self.parameters.iter().filter_map(Given::taken_by_maker);
         let arguments = self.arguments();
-        let constructor = self.constructor();
-        let json = quote!(#krate::__private::serde_json::Value);
-        let result = quote!(::core::result::Result<#json, #krate::tool::ToolError>);
+        let tool = self.tool();
         quote! {
-            #(#conditions)*
-            #(#docs)*
-            #[allow(non_camel_case_types)]
-            #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
-            #vis struct #tool;
-
-            #(#conditions)*
+            #(#attrs)*
             #[allow(clippy::needless_pass_by_value)]
-            impl #tool {
-                /// The function itself.
-                #(#attrs)*
-                #vis #function #body
-            }
+            #vis #signature #body
 
             #(#conditions)*
-            const _: () = {
+            #[doc = #documentation]
+            #[must_use]
+            #[allow(deprecated)]
+            #vis fn #maker(#receiver #(#state),*) -> #krate::tool::FunctionTool {
                 #arguments
-
-                fn __mellea_tool() -> &'static #krate::tool::FunctionTool {
-                    static TOOL: ::std::sync::OnceLock<#krate::tool::FunctionTool> = ::std::sync::OnceLock::new();
-                    TOOL.get_or_init(|| #constructor)
-                }
-
-                #[#krate::__private::async_trait]
-                impl #krate::tool::Tool for #tool {
-                    fn spec(&self) -> &#krate::tool::ToolSpec {
-                        #krate::tool::Tool::spec(__mellea_tool())
-                    }
-
-                    async fn call(&self, arguments: #json) -> #result {
-                        #krate::tool::Tool::call(__mellea_tool(), arguments).await
-                    }
-
-                    fn timeout(&self) -> ::core::option::Option<::core::time::Duration> {
-                        #krate::tool::Tool::timeout(__mellea_tool())
-                    }
-                }
-            };
+                #tool
+            }
         }
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.parameters.iter().filter_map(|parameter| match parameter {
+            Given::Model(field) => Some(field),
+            Given::Program(..) => None,
+        })
+    }
+
+    /// What the program gives, with a name in the tool for each.
+    fn held(&self) -> Vec<(Ident, Taken)> {
+        let this = self.receiver.map(|taken| (this(), taken));
+        let state = self.parameters.iter().filter_map(|parameter| match parameter {
+            Given::Program(parameter, _, taken) => Some((parameter.name.clone(), *taken)),
+            Given::Model(_) => None,
+        });
+        this.into_iter().chain(state).collect()
     }
 
     /// The parameters as a struct that can be described and read.
@@ -68,8 +58,8 @@ impl Tool {
         let krate = &self.krate;
         let serde = path_text(&quote!(#krate::__private::serde));
         let schemars = path_text(&quote!(#krate::__private::schemars));
-        let fields = self.fields.iter().map(Field::declaration);
-        let defaults = self.fields.iter().filter_map(Field::default_function);
+        let fields = self.fields().map(Field::declaration);
+        let defaults = self.fields().filter_map(Field::default_function);
         quote! {
             #[derive(#krate::__private::serde::Deserialize, #krate::__private::schemars::JsonSchema)]
             #[serde(crate = #serde)]
@@ -82,68 +72,113 @@ impl Tool {
         }
     }
 
-    /// What makes the tool.
-    fn constructor(&self) -> TokenStream {
-        let Self { signature, fields, name, description, krate, .. } = self;
-        let tool = &signature.ident;
-        let values = fields.iter().map(|field| {
-            let name = &field.parameter.name;
-            quote!(arguments.#name)
-        });
-        let is_async = signature.asyncness.is_some();
-        let wait = is_async.then(|| quote!(.await));
-        let call = quote!(#tool::run(#(#values),*) #wait);
-        let result = if self.fallible {
-            quote!(::core::result::Result::map_err(#call, |error| __MelleaFailure(error).into_tool_error()))
-        } else {
-            quote!(::core::result::Result::Ok(#call))
-        };
-        let conversion = self.fallible.then(|| failure(krate));
+    /// The expression that is the tool.
+    fn tool(&self) -> TokenStream {
+        let Self { signature, name, description, krate, .. } = self;
+        let held = self.held();
+        let arguments = arguments_name();
+        let constructor = if signature.asyncness.is_some() { quote!(tool) } else { quote!(tool_fn) };
         let timeout = self.timeout.as_ref().map(|timeout| quote!(.with_timeout(#timeout)));
-        let (constructor, body) =
-            if is_async { (quote!(tool), quote!(async move { #result })) } else { (quote!(tool_fn), result) };
+        let effects = self.effects.then(|| quote!(.with_effects()));
         // Without parameters the arguments are there all the same, and unused.
-        let unused = fields.is_empty().then(|| quote!(let _ = &arguments;));
-        quote! {{
-            #conversion
-            #krate::tool::#constructor(#name, #description, |arguments: __MelleaArguments| {
+        let unused = self.fields().next().is_none().then(|| quote!(let _ = &#arguments;));
+        let handles = held.iter().map(|(name, _)| quote!(let #name = ::core::clone::Clone::clone(&#name);));
+        let body = self.call(&held);
+        let tool = quote! {
+            #krate::tool::#constructor(#name, #description, move |#arguments: __MelleaArguments| {
                 #unused
+                #(#handles)*
                 #body
             })
             #timeout
-        }}
+            #effects
+        };
+        if held.is_empty() {
+            // It never differs, so it is made once.
+            let cell = quote!(::std::sync::OnceLock<#krate::tool::FunctionTool>);
+            return quote! {
+                static __MELLEA_TOOL: #cell = ::std::sync::OnceLock::new();
+                ::core::clone::Clone::clone(__MELLEA_TOOL.get_or_init(|| #tool))
+            };
+        }
+        let this = self.receiver.map(|_| {
+            let this = this();
+            quote!(let #this = ::std::sync::Arc::clone(self);)
+        });
+        let shared = self.parameters.iter().filter_map(|parameter| match parameter {
+            Given::Program(Parameter { name, .. }, ty, Taken::Reference) => {
+                Some(quote!(let #name: ::std::sync::Arc<#ty> = ::core::convert::Into::into(#name);))
+            }
+            _ => None,
+        });
+        quote! {
+            #this
+            #(#shared)*
+            #tool
+        }
+    }
+
+    /// The call of the function, with its result as the model reads it.
+    fn call(&self, held: &[(Ident, Taken)]) -> TokenStream {
+        let Self { signature, krate, .. } = self;
+        let (function, arguments) = (&signature.ident, arguments_name());
+        let given = |(name, taken): &(Ident, Taken)| match taken {
+            Taken::Reference => quote!(&*#name),
+            Taken::Value => quote!(#name),
+            Taken::ReferenceToArc => quote!(&#name),
+        };
+        let receiver = self.receiver.and_then(|_| held.first()).map(given);
+        let values = self.parameters.iter().map(|parameter| match parameter {
+            Given::Model(field) => {
+                let name = &field.parameter.name;
+                quote!(#arguments.#name)
+            }
+            Given::Program(parameter, _, taken) => given(&(parameter.name.clone(), *taken)),
+        });
+        let path = self.receiver.map(|_| quote!(Self::));
+        let is_async = signature.asyncness.is_some();
+        let wait = is_async.then(|| quote!(.await));
+        let values = receiver.into_iter().chain(values);
+        let span = signature.output.span();
+        let answer = quote_spanned! {span=>
+            (&&&&#krate::__private::Returned::new(#path #function(#(#values),*) #wait)).__mellea_value()
+        };
+        let result = quote! {
+            #[allow(unused_imports)]
+            use #krate::__private::{ReturnedError as _, ReturnedResult as _, ReturnedText as _, ReturnedValue as _};
+            #answer
+        };
+        if is_async { quote!(async move { #result }) } else { result }
     }
 }
 
-/// Any error becomes a `ToolError`: as it knows how to, or else by its text.
-fn failure(krate: &impl ToTokens) -> TokenStream {
-    let error = quote!(#krate::tool::ToolError);
-    quote! {
-        struct __MelleaFailure<E>(E);
-
-        #[allow(dead_code)]
-        impl<E: ::core::convert::Into<#error>> __MelleaFailure<E> {
-            fn into_tool_error(self) -> #error {
-                ::core::convert::Into::into(self.0)
+impl Given {
+    /// The parameter of the function that makes the tool.
+    fn taken_by_maker(&self) -> Option<TokenStream> {
+        match self {
+            Self::Model(_) => None,
+            Self::Program(Parameter { name, .. }, ty, Taken::Reference) => {
+                Some(quote!(#name: impl ::core::convert::Into<::std::sync::Arc<#ty>>))
             }
-        }
-
-        #[allow(dead_code)]
-        trait __MelleaText {
-            fn into_tool_error(self) -> #error;
-        }
-
-        impl<E: ::core::fmt::Display> __MelleaText for __MelleaFailure<E> {
-            fn into_tool_error(self) -> #error {
-                #error::new(::std::string::ToString::to_string(&self.0))
-            }
+            Self::Program(Parameter { name, .. }, ty, _) => Some(quote!(#name: #ty)),
         }
     }
+}
+
+// Names of the expansion's own, which no parameter can clash with.
+
+fn this() -> Ident {
+    Ident::new("this", Span::mixed_site())
+}
+
+fn arguments_name() -> Ident {
+    Ident::new("arguments", Span::mixed_site())
 }
 
 impl Field {
     fn declaration(&self) -> TokenStream {
         let Parameter { attrs, name, ty, .. } = &self.parameter;
+        let description = self.description.as_ref().map(|description| quote!(#[doc = #description]));
         let default = match &self.default {
             Default::Missing => None,
             Default::OfType => Some(quote!(#[serde(default)])),
@@ -152,7 +187,7 @@ impl Field {
                 Some(quote!(#[serde(default = #function)]))
             }
         };
-        quote!(#(#attrs)* #default #name: #ty)
+        quote!(#description #(#attrs)* #default #name: #ty)
     }
 
     fn default_function(&self) -> Option<TokenStream> {

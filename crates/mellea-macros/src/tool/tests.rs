@@ -46,19 +46,44 @@ fn a_plain_function() {
 }
 
 #[test]
+fn a_method_with_state() {
+    insta::assert_snapshot!(expanded(
+        quote!(crate = "::mellea", effects),
+        quote! {
+            /// Buy something.
+            ///
+            /// Args:
+            ///     what: What to buy.
+            ///     count (u8): How many.
+            pub(crate) async fn buy(
+                &self,
+                #[tool(state)] bank: &Bank,
+                what: String,
+                /// How often.
+                count: u8,
+                #[tool(state)] log: Log,
+            ) {
+                self.buy_from(bank, what, count, log).await;
+            }
+        }
+    ));
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once() {
     let found = mistakes(
         quote!(title = "x", name = "get weather", timeout("y"), crate = "not a path"),
         quote!(
             fn f<'a, T>(
-                &self,
+                &mut self,
                 (a, b): T,
                 c: &'a str,
                 #[tool(min = 1)]
                 #[cfg(x)]
                 d: impl Clone,
+                #[tool(state, default)] e: &mut State,
             );
         ),
     );
-    assert_eq!(found.len(), 14, "{found:#?}");
+    assert_eq!(found.len(), 16, "{found:#?}");
 }

@@ -218,3 +218,39 @@ async fn a_function_can_be_declared_anywhere() {
     assert_eq!(goodbye(&m).await.unwrap(), "Bye!");
     assert_eq!(prompts(&backend), ["Say hello.\n\nname = \"Al\"", "Say goodbye."]);
 }
+
+/// Answer with {"mood": "…"}, and keep {{braces}} as they are.
+///
+/// Args:
+///     text: What was
+///         said.
+///
+/// Returns:
+///     The mood.
+#[generative(precondition(req("There is a text.").validate(|inputs| inputs.contains("hm"))))]
+async fn documented(
+    text: &str,
+    /// By whom.
+    speaker: &str,
+) -> String;
+
+#[tokio::test]
+async fn sections_and_braces_reach_the_model() {
+    let (m, backend) = scripted(["fine"]);
+    documented(&m, "{{hm}}", "Al").await.unwrap();
+    insta::assert_snapshot!(prompts(&backend).join("\n----\n"));
+    assert!(documented(&m, "", "Al").await.is_err());
+}
+
+type Text = String;
+
+/// Say hello.
+#[generative]
+async fn aliased() -> Text;
+
+#[tokio::test]
+async fn text_under_another_name_is_text() {
+    let (m, backend) = scripted(["Hello!"]);
+    assert_eq!(aliased(&m).await.unwrap(), "Hello!");
+    assert_eq!(prompts(&backend), ["Say hello."]);
+}

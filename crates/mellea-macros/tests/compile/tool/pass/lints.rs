@@ -48,5 +48,5 @@ fn main() {
     fn add(a: i64, #[tool(default = 1)] b: i64) -> i64 {
         a + b
     }
-    let _ = (functions::tool, functions::nothing, functions::fails, add, add::run(1, 2));
+    let _ = (functions::tool_tool(), functions::nothing_tool(), functions::fails_tool(), add_tool(), add(1, 2));
 }

@@ -1,8 +1,14 @@
 //! Doc comments as texts for a model.
 
+mod sections;
+
+use std::collections::BTreeMap;
+
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
+
+use sections::Sections;
 
 /// What a doc comment says.
 #[derive(Debug)]
@@ -13,18 +19,74 @@ pub(crate) enum Doc {
     Expression(TokenStream),
 }
 
+/// A function's doc comment: what it says about the function, and what about its parameters.
+#[derive(Debug)]
+pub(crate) struct FunctionDoc {
+    pub(crate) text: Doc,
+    /// The parameters that have a text, by name.
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
 impl Doc {
     /// The doc comment among these attributes, if there is one and it is not empty.
     pub(crate) fn find(attributes: &[Attribute]) -> Option<Self> {
-        let values: Vec<&Expr> = attributes.iter().filter_map(value).collect();
-        let texts: Option<Vec<String>> = values.iter().map(|value| literal(value)).collect();
-        match texts {
-            Some(texts) => {
-                Some(join(texts.iter().flat_map(|text| text.split('\n')))).filter(|text| !text.is_empty()).map(Self::Text)
-            }
-            None => Some(Self::Expression(quote!(::core::concat!(#(#values, "\n"),*).trim()))),
+        match lines(attributes) {
+            Ok(lines) => Some(join(lines.iter().map(String::as_str))).filter(|text| !text.is_empty()).map(Self::Text),
+            Err(expression) => Some(Self::Expression(expression)),
         }
     }
+}
+
+impl FunctionDoc {
+    /// The doc comment of a function with these parameters. Sections on parameters, in any of the
+    /// usual styles, are read; a text that the compiler puts together is taken as it is.
+    pub(crate) fn find(attributes: &[Attribute], parameters: &[String]) -> Option<Self> {
+        match lines(attributes) {
+            Ok(lines) => {
+                let Sections { text, parameters } = sections::read(&lines, parameters);
+                let text = join(text.iter().map(String::as_str));
+                (!text.is_empty()).then_some(Self { text: Doc::Text(text), parameters })
+            }
+            Err(expression) => Some(Self { text: Doc::Expression(expression), parameters: BTreeMap::new() }),
+        }
+    }
+}
+
+/// The lines of the doc comment, or what the compiler makes it from.
+fn lines(attributes: &[Attribute]) -> Result<Vec<String>, TokenStream> {
+    let values: Vec<&Expr> = attributes.iter().filter_map(value).collect();
+    let texts: Option<Vec<String>> = values.iter().map(|value| literal(value)).collect();
+    match texts {
+        Some(texts) => Ok(texts.iter().flat_map(|text| block(text)).collect()),
+        None => Err(quote!(::core::concat!(#(#values, "\n"),*).trim())),
+    }
+}
+
+/// The lines of one doc attribute, without the margin that they share.
+fn block(text: &str) -> Vec<String> {
+    if !text.contains('\n') {
+        let line = text.strip_prefix(' ').unwrap_or(text);
+        return vec![line.trim_end().to_owned()];
+    }
+    let mut lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();
+    let (first, rest) = lines.split_first_mut().map_or(("", &mut [][..]), |(first, rest)| (first.trim_start(), rest));
+    let starred = |line: &str| line.trim_start().starts_with('*') && !line.trim_start().starts_with("**");
+    let filled = || rest.iter().filter(|line| !line.trim().is_empty());
+    if filled().count() > 1 && filled().all(|line| starred(line)) {
+        for line in rest.iter_mut() {
+            let inner = line.trim_start();
+            *line = inner.strip_prefix('*').unwrap_or(inner);
+        }
+    }
+    let margin = indent_of(rest);
+    let rest = rest.iter().map(|line| line.get(margin..).unwrap_or_default());
+    std::iter::once(first).chain(rest).map(str::to_owned).collect()
+}
+
+/// How far all lines are indented that are not empty.
+fn indent_of(lines: &[&str]) -> usize {
+    let filled = lines.iter().filter(|line| !line.trim().is_empty());
+    filled.map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0)
 }
 
 impl ToTokens for Doc {
@@ -55,7 +117,6 @@ fn literal(value: &Expr) -> Option<String> {
 fn join<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let (mut text, mut fenced, mut open, mut blank) = (String::new(), false, false, false);
     for line in lines {
-        let line = line.strip_prefix(' ').unwrap_or(line).trim_end();
         if line.is_empty() && !fenced {
             blank = true;
             continue;

@@ -1,0 +1,90 @@
+//! Text that others wrote, made fit to be told to a model or shown on a line.
+
+/// How many characters of a name are repeated.
+const MAX_NAME: usize = 64;
+
+/// How many bytes a line may have.
+const MAX_LINE: usize = 4 * 1024;
+
+/// The text as one line of at most 4 KiB, without characters that control a terminal or the
+/// direction of text.
+pub(super) fn line(text: &str) -> String {
+    filtered(text, MAX_LINE, usize::MAX)
+}
+
+/// A name that a model made up, in at most 64 characters.
+pub(super) fn name(text: &str) -> String {
+    filtered(text, MAX_LINE, MAX_NAME)
+}
+
+fn filtered(text: &str, bytes: usize, chars: usize) -> String {
+    let mut out = String::new();
+    let (mut count, mut blank) = (0, false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            blank = !out.is_empty();
+            continue;
+        }
+        if is_control(c) {
+            continue;
+        }
+        let gap = usize::from(blank);
+        if count + gap + 1 > chars || out.len() + gap + c.len_utf8() > bytes {
+            out.push('…');
+            break;
+        }
+        if blank {
+            out.push(' ');
+            blank = false;
+        }
+        out.push(c);
+        count += gap + 1;
+    }
+    out
+}
+
+/// Characters that nobody sees and that change how others are shown.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The start of a text, at most this many bytes and never half a character.
+pub(super) fn start(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_controls() {
+        assert_eq!(line(" a\r\n\tb\u{1b}[31m \u{202e}c\u{2028}d\u{0} "), "a b[31m c d");
+        assert_eq!(line("\u{200b}\u{7}\n"), "");
+        assert_eq!(name(&"é".repeat(1_000)), format!("{}…", "é".repeat(64)));
+        assert!(line(&"x y".repeat(5_000_000)).len() <= MAX_LINE + 3);
+    }
+
+    #[test]
+    fn a_cut_keeps_characters_whole() {
+        assert_eq!((start("aé", 2), start("aé", 3), start("é", 0)), ("a", "aé", ""));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_becomes_a_short_line(text in any::<String>()) {
+            let line = line(&text);
+            prop_assert!(!line.chars().any(|c| is_control(c) || (c.is_whitespace() && c != ' ')));
+            prop_assert!(line.len() <= text.len() + 3 && line.trim() == line);
+        }
+    }
+}
