@@ -31,7 +31,10 @@ pub mod tool;
 pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
-pub use component::{Component, Document, DynComponent, Instruction, Query, Queryable, Resume, SimpleComponent, Transform};
+pub use component::{
+    Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Representation, Resume, SimpleComponent,
+    Transform,
+};
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
 pub use error::{Error, ErrorKind, ProviderError, Result, TimeoutPhase};
@@ -40,7 +43,7 @@ pub use message::{Message, Role};
 pub use model::{ModelIdentifier, ModelRef};
 pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOptions, Thinking, ToolChoice};
 pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
-pub use prompt::{Arg, Part, Prompts, Representation};
+pub use prompt::Prompts;
 pub use requirement::{
     Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
 };

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Component;
+use super::Representation;
 use crate::error::Result;
 use crate::output::ModelOutput;
-use crate::prompt::Representation;
 
 /// A text with a title and an id, for a model to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

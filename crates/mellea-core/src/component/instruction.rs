@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::Component;
+use super::{Arg, Representation};
 use crate::backend::Format;
 use crate::content::Content;
 use crate::error::{ErrorKind, Result};
 use crate::output::ModelOutput;
-use crate::prompt::{Arg, Representation};
 
 /// A task for a model, with inputs, context, requirements and examples.
 ///

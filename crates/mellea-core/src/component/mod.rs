@@ -3,6 +3,7 @@
 mod document;
 mod instruction;
 mod query;
+mod representation;
 mod simple;
 
 use std::any::Any;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 pub use document::Document;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
+pub(crate) use representation::Body;
+pub use representation::{Arg, Part, Representation};
 pub use simple::SimpleComponent;
 
 use crate::backend::Format;
 use crate::error::Result;
 use crate::message::Message;
 use crate::output::ModelOutput;
-use crate::prompt::Representation;
 
 /// A typed piece of a prompt.
 ///

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Component;
+use super::Representation;
 use crate::error::{ErrorKind, Result};
 use crate::output::ModelOutput;
-use crate::prompt::Representation;
 use crate::tool::Tools;
 
 /// An object that a model can be asked about, or asked to change.

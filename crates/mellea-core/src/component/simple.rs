@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::Component;
+use super::{Arg, Representation};
 use crate::error::{ErrorKind, Result};
 use crate::output::ModelOutput;
-use crate::prompt::{Arg, Representation};
 
 /// Named parts, one to a line, which may be components or answers on their way.
 ///

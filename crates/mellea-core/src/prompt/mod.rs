@@ -5,7 +5,6 @@
 //! once and never read as templates themselves.
 
 mod render;
-mod representation;
 mod variables;
 
 use std::borrow::Cow;
@@ -14,7 +13,6 @@ use std::sync::{Arc, OnceLock};
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 pub(crate) use render::render;
-pub use representation::{Arg, Part, Representation};
 
 use crate::error::{Error, ErrorKind, Result};
 

@@ -8,10 +8,10 @@ use std::pin::Pin;
 use futures_util::future::try_join_all;
 use minijinja::Value;
 
-use super::representation::Body;
+use super::Prompts;
 use super::variables::Variables;
-use super::{Arg, Part, Prompts, Representation};
-use crate::component::Document;
+use crate::component::Body;
+use crate::component::{Arg, Document, Part, Representation};
 use crate::content::Content;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;

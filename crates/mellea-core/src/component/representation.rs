@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::component::DynComponent;
+use super::DynComponent;
 use crate::content::Content;
 use crate::message::{Message, Role};
 use crate::thunk::Thunk;
