@@ -24,6 +24,7 @@ pub mod schema;
 pub mod session;
 mod telemetry;
 pub mod testing;
+pub mod text;
 pub mod thunk;
 pub mod time;
 pub mod tool;
@@ -32,8 +33,8 @@ pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
 pub use component::{
-    Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Representation, Resume, SimpleComponent,
-    Transform,
+    Arg, Component, Document, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume,
+    SimpleComponent, Transform,
 };
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, Entry, SimpleContext};
@@ -45,14 +46,16 @@ pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOpti
 pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 pub use prompt::Prompts;
 pub use requirement::{
-    Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
+    Candidate, IntoRequirement, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, ValueRequirement,
+    Verdict, check, ensure, req,
 };
 pub use sampling::{
     Attempt, Budget, MultiTurn, Next, Output, RejectionSampling, RepairTemplate, SamplingResult, SamplingStrategy, StopReason,
 };
 pub use schema::Schema;
 pub use session::{
-    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
+    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validatable,
+    Validate, ValidateTyped, ValidateValue, Whole,
 };
 pub use thunk::{Delta, DeltaStream, Thunk};
 pub use tool::{Tool, ToolCall, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, Tools};

@@ -3,8 +3,10 @@
 mod document;
 mod instruction;
 mod query;
+mod refusal;
 mod representation;
 mod simple;
+mod stable;
 
 use std::any::Any;
 use std::fmt;
@@ -13,9 +15,11 @@ use std::sync::Arc;
 pub use document::Document;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
-pub(crate) use representation::Body;
+pub use refusal::Refusal;
 pub use representation::{Arg, Part, Representation};
+pub(crate) use representation::{Body, Statement};
 pub use simple::SimpleComponent;
+pub(crate) use stable::{sorted, stable_json};
 
 use crate::backend::Format;
 use crate::error::Result;

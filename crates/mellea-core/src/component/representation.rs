@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::DynComponent;
+use super::{DynComponent, Refusal};
 use crate::content::Content;
 use crate::message::{Message, Role};
 use crate::thunk::Thunk;
@@ -19,6 +19,17 @@ pub struct Representation {
     pub(crate) media: Vec<Content>,
     pub(crate) tools: Tools,
     pub(crate) variables: Vec<(String, Arg)>,
+    pub(crate) requirements: Vec<Statement>,
+    pub(crate) repair: Option<Refusal>,
+}
+
+/// A requirement of a call, on its way into the prompt.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    /// Its words, in which the representation's variables count if they are a template.
+    pub(crate) text: Arg,
+    /// Whether the model gets to read it.
+    pub(crate) shown: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +39,10 @@ pub(crate) enum Body {
 }
 
 /// An argument of a template.
+///
+/// Texts are data: what looks like a template in them stays as it is. Only [`Arg::template`] makes a
+/// template of a text, and is meant for texts that stand in the program, never for what was read,
+/// retrieved or generated: whoever writes a template can read the call's variables.
 #[derive(Clone, Debug)]
 pub enum Arg {
     /// Nothing: false in a template.
@@ -78,7 +93,15 @@ impl Representation {
     }
 
     fn of(body: Body) -> Self {
-        Self { body, role: Role::User, media: Vec::new(), tools: Tools::default(), variables: Vec::new() }
+        Self {
+            body,
+            role: Role::User,
+            media: Vec::new(),
+            tools: Tools::default(),
+            variables: Vec::new(),
+            requirements: Vec::new(),
+            repair: None,
+        }
     }
 
     /// With an argument for the template.
@@ -118,9 +141,29 @@ impl Representation {
         self
     }
 
-    /// Whether a template with this name renders it.
-    pub(crate) fn is_template(&self, wanted: &str) -> bool {
-        matches!(&self.body, Body::Template { name, .. } if name == wanted)
+    /// With what a model must know about its last answer, which was refused.
+    ///
+    /// A template that has an argument `repair` gets the finished words as its value; otherwise they
+    /// are added to the end of the last user's message.
+    #[must_use]
+    pub fn repair(mut self, refusal: Refusal) -> Self {
+        self.repair = (!refusal.is_empty()).then_some(refusal);
+        self
+    }
+
+    /// With the requirements of a call. A template that has an argument `requirements` gets those that
+    /// are shown as a list; otherwise they are added to the end of the last user's message.
+    #[must_use]
+    pub(crate) fn state(mut self, requirements: impl IntoIterator<Item = Statement>) -> Self {
+        self.requirements.extend(requirements);
+        self
+    }
+}
+
+impl Arg {
+    /// A template: a text of the program in which `{{name}}` stands for the value of a variable.
+    pub fn template(text: impl Into<String>) -> Self {
+        Self::Template(text.into())
     }
 }
 

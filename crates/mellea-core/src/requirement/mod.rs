@@ -1,18 +1,23 @@
 //! Requirements: what must hold for an answer, and who checks it.
 
+mod check;
 mod judge;
+mod result;
+mod typed;
 mod validator;
 
+use std::any::TypeId;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
-use serde::{Deserialize, Serialize};
-
+pub(crate) use check::{check_all, verdict_of_nothing};
 pub(crate) use judge::Judge;
 pub use judge::Judgement;
+pub use result::{Outcome, ValidationResult, Verdict};
+pub use typed::{IntoRequirement, ValueRequirement, ensure};
 pub use validator::{Candidate, IntoValidation, Validator};
 
 use crate::backend::Backend;
+use crate::component::{Arg, Statement};
 use crate::error::{ErrorKind, Result};
 
 /// Something that must hold for an answer.
@@ -20,6 +25,9 @@ use crate::error::{ErrorKind, Result};
 /// The description tells the model what is expected; a validator checks it. Without a validator the
 /// model itself judges the answer against the description. A [`check`]ed requirement is kept out of
 /// the prompt.
+///
+/// A validator of the text is right for any call. One of the typed value makes a [`ValueRequirement`],
+/// which only a call that gives this type accepts.
 ///
 /// ```
 /// use mellea_core::{check, req};
@@ -31,17 +39,48 @@ use crate::error::{ErrorKind, Result};
 ///     n => Err(format!("The text has {n} words, 50 are allowed.")),
 /// });
 /// ```
+///
+/// # How requirements are checked
+///
+/// Checks in code run first and side by side. Only if all of them passed are the judged requirements
+/// put to the judge, side by side as well; otherwise they are [skipped](Outcome::Skipped), since the
+/// answer is refused anyway and a judge costs a call.
+///
+/// A validator that panics or fails is not the end of the call: its requirement counts as not met and
+/// is marked as an [error](Outcome::Error).
+///
+/// # Templates
+///
+/// In a call that has variables the description is a template, as the instruction is: `{{name}}` stands
+/// for a value, in the prompt and for the judge. A description that was read or retrieved must not be
+/// one: say so with [`literal`](Self::literal).
 #[derive(Clone, Debug)]
 pub struct Requirement {
-    description: String,
+    description: Arc<str>,
+    literal: bool,
     check_only: bool,
     validator: Option<Arc<dyn Validator>>,
     judge: Option<Arc<dyn Backend>>,
+    value_type: Option<ValueType>,
+}
+
+/// The type of value that a validator needs, and its name.
+#[derive(Clone, Copy, Debug)]
+struct ValueType {
+    id: TypeId,
+    name: &'static str,
 }
 
 /// A requirement that is stated in the prompt.
 pub fn req(description: impl Into<String>) -> Requirement {
-    Requirement { description: description.into(), check_only: false, validator: None, judge: None }
+    Requirement {
+        description: description.into().into(),
+        literal: false,
+        check_only: false,
+        validator: None,
+        judge: None,
+        value_type: None,
+    }
 }
 
 /// A requirement that is checked, but kept out of the prompt: to mention some things is to suggest
@@ -69,9 +108,20 @@ impl Requirement {
         self.validator.is_none()
     }
 
+    /// Takes the description as it stands: it is never read as a template. For descriptions that are
+    /// not part of the program, such as those from a database or a model.
+    #[must_use]
+    pub fn literal(mut self) -> Self {
+        self.literal = true;
+        self
+    }
+
     /// Checked by a function of the text. It gives a `bool`, a `(bool, reason)`, a
-    /// `Result<(), reason>` or a [`ValidationResult`]. The reason is what the model reads when it
-    /// tries again.
+    /// `Result<(), reason>` or a [`ValidationResult`]. The reason says why the answer is refused, and
+    /// is what the model reads when it tries again.
+    ///
+    /// The function must be quick: it runs on the runtime's own thread. For slow ones see
+    /// [`validate_blocking`](Self::validate_blocking).
     #[must_use]
     pub fn validate<V: IntoValidation>(self, check: impl Fn(&str) -> V + Send + Sync + 'static) -> Self {
         self.validator(validator::text(check))
@@ -87,17 +137,58 @@ impl Requirement {
         self.validator(validator::asynchronous(check))
     }
 
-    /// Checked by a function of the typed value. `T` must be the type that the call gives; for
-    /// another type the check fails and says so.
+    /// Checked by a slow function of the text, such as one that runs a compiler or reads files. It runs
+    /// on a thread where it holds up nothing else.
+    ///
+    /// A call that is dropped or runs out of time does not wait for it, but cannot stop it either.
     #[must_use]
-    pub fn validate_value<T: 'static, V: IntoValidation>(self, check: impl Fn(&T) -> V + Send + Sync + 'static) -> Self {
-        self.validator(validator::value(check))
+    pub fn validate_blocking<V: IntoValidation>(self, check: impl Fn(&str) -> V + Send + Sync + 'static) -> Self {
+        self.validator(validator::blocking(check))
     }
 
     /// Checked by a function of the answer in its context.
     #[must_use]
     pub fn validate_with<V: IntoValidation>(self, check: impl Fn(&Candidate<'_>) -> V + Send + Sync + 'static) -> Self {
         self.validator(validator::candidate(check))
+    }
+
+    /// Checked by a function of the typed value. Only calls that give this type accept it.
+    ///
+    /// ```
+    /// use mellea_core::check;
+    ///
+    /// let even = check("The number is even.").validate_value(|n: &u32| n % 2 == 0);
+    /// assert!(even.check_value(&4).passed());
+    /// ```
+    #[must_use]
+    pub fn validate_value<T, V>(self, check: impl Fn(&T) -> V + Send + Sync + 'static) -> ValueRequirement<T>
+    where
+        T: Send + Sync + 'static,
+        V: IntoValidation,
+    {
+        ValueRequirement::immediate(self, check)
+    }
+
+    /// Checked by an asynchronous function of a copy of the typed value.
+    #[must_use]
+    pub fn validate_value_async<T, F, Fut>(self, check: F) -> ValueRequirement<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Fn(T) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: IntoValidation> + Send + 'static,
+    {
+        ValueRequirement::asynchronous(self, check)
+    }
+
+    /// Checked by a slow function of a copy of the typed value, as
+    /// [`validate_blocking`](Self::validate_blocking) does with the text.
+    #[must_use]
+    pub fn validate_value_blocking<T, V>(self, check: impl Fn(&T) -> V + Send + Sync + 'static) -> ValueRequirement<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        V: IntoValidation,
+    {
+        ValueRequirement::blocking(self, check)
     }
 
     /// Checked by a validator.
@@ -123,21 +214,31 @@ impl Requirement {
         Ok(())
     }
 
-    async fn check(&self, candidate: &Candidate<'_>, judge: &Judge) -> Result<ValidationResult> {
-        match &self.validator {
-            Some(validator) => validator::run(&**validator, &self.description, candidate).await,
-            None => judge.judge(self.judge.as_ref(), &self.description, candidate).await,
-        }
+    /// Whether code checks it on a typed value.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.value_type.is_some()
     }
-}
 
-/// Checks all requirements concurrently; results come in the order of the requirements.
-pub(crate) async fn check_all(requirements: &[Requirement], candidate: &Candidate<'_>, judge: &Judge) -> Result<Vec<Verdict>> {
-    try_join_all(requirements.iter().map(|requirement| async {
-        let result = requirement.check(candidate, judge).await?;
-        Ok(Verdict { requirement: requirement.description.clone(), result })
-    }))
-    .await
+    /// Why it cannot be checked by a call that gives a `T`, if so.
+    pub(crate) fn misfit<T: 'static>(&self) -> Option<String> {
+        let needed = self.value_type.filter(|needed| needed.id != TypeId::of::<T>())?;
+        let given = std::any::type_name::<T>();
+        Some(format!("`{}` checks a value of type `{}`, and the call gives `{given}`", self.description, needed.name))
+    }
+
+    /// The requirement on its way into a prompt.
+    pub(crate) fn statement(&self) -> Statement {
+        let text = self.description.to_string();
+        Statement { text: if self.literal { Arg::Text(text) } else { Arg::Template(text) }, shown: !self.check_only }
+    }
+
+    /// The same requirement with these words.
+    pub(crate) fn filled(&self, description: String) -> Self {
+        if *description == *self.description {
+            return self.clone();
+        }
+        Self { description: description.into(), literal: true, ..self.clone() }
+    }
 }
 
 impl From<&str> for Requirement {
@@ -155,101 +256,6 @@ impl From<String> for Requirement {
 impl From<&Self> for Requirement {
     fn from(requirement: &Self) -> Self {
         requirement.clone()
-    }
-}
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It holds.
-    Pass,
-    /// It does not hold.
-    Fail,
-    /// It could not be decided; counts as not met.
-    Undecided,
-}
-
-/// How one check came out, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ValidationResult {
-    /// How it came out.
-    pub outcome: Outcome,
-    /// Why. This is what the model reads when it tries again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// How well, from 0 to 1, where the validator can say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<f64>,
-    /// The judge's call, if a model judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judgement: Option<Arc<Judgement>>,
-}
-
-impl ValidationResult {
-    /// It holds.
-    #[must_use]
-    pub const fn pass() -> Self {
-        Self { outcome: Outcome::Pass, reason: None, score: None, judgement: None }
-    }
-
-    /// It does not hold.
-    pub fn fail(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Fail, reason: Some(reason.into()), ..Self::pass() }
-    }
-
-    /// It could not be decided.
-    pub fn undecided(reason: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Undecided, reason: Some(reason.into()), ..Self::pass() }
-    }
-
-    /// With a reason.
-    #[must_use]
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
-    }
-
-    /// With a score from 0 to 1.
-    #[must_use]
-    pub const fn score(mut self, score: f64) -> Self {
-        self.score = Some(score);
-        self
-    }
-
-    /// Whether it holds.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.outcome == Outcome::Pass
-    }
-}
-
-/// A requirement and how its check came out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// The requirement's description.
-    pub requirement: String,
-    /// How the check came out.
-    pub result: ValidationResult,
-}
-
-impl Verdict {
-    /// Whether the requirement is met.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.result.passed()
-    }
-
-    /// Why it is not met: the check's reason or, without one, the requirement itself.
-    #[must_use]
-    pub fn complaint(&self) -> &str {
-        match self.result.reason.as_deref() {
-            Some(reason) if !reason.trim().is_empty() => reason,
-            _ if self.requirement.trim().is_empty() => "a requirement is not met",
-            _ => &self.requirement,
-        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Attempt {
     pub fn complaints(&self) -> Vec<String> {
         match &self.fault {
             Some(fault) => vec![fault.kind().to_string()],
-            None => self.verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect(),
+            None => self.verdicts.iter().filter_map(Verdict::complaint).map(str::to_owned).collect(),
         }
     }
 
@@ -83,9 +83,11 @@ impl fmt::Display for Attempt {
                 Outcome::Pass => "✓",
                 Outcome::Fail => "✗",
                 Outcome::Undecided => "?",
+                Outcome::Error => "!",
+                Outcome::Skipped => "–",
             };
             write!(f, "\n  {sign} {}", verdict.requirement)?;
-            if let Some(reason) = &verdict.result.reason {
+            if let Some(reason) = verdict.result.why() {
                 write!(f, " ({reason})")?;
             }
         }

@@ -10,16 +10,15 @@ use tracing::Instrument;
 
 use super::{Attempt, Next, SamplingStrategy, StopReason, attempt_seed};
 use crate::backend::{Backend, ChatRequest, Format};
-use crate::component::DynComponent;
-use crate::component::{Arg, Representation};
+use crate::component::{DynComponent, Refusal, Representation};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::generate;
 use crate::message::Message;
 use crate::options::Resolved;
 use crate::output::{FinishReason, ModelOutput, Warning};
-use crate::prompt::{self, Prompts};
-use crate::requirement::{Candidate, Judge, Requirement, check_all};
+use crate::prompt::{self, Prompts, Rendered};
+use crate::requirement::{Candidate, Judge, Outcome, Requirement, check_all};
 use crate::telemetry;
 use crate::tool::Tools;
 
@@ -56,11 +55,14 @@ pub(crate) struct First {
     pub(crate) asked: Vec<Message>,
     /// The tools of the call and of the action.
     pub(crate) tools: Tools,
+    /// The requirements of the call, with its variables filled in.
+    pub(crate) requirements: Vec<Requirement>,
 }
 
 impl Plan {
-    /// The messages that a representation comes to.
-    async fn render(&self, representation: Representation) -> Result<Vec<Message>> {
+    /// What a representation comes to, with the requirements of the call in it.
+    async fn render(&self, representation: Representation) -> Result<Rendered> {
+        let representation = representation.state(self.requirements.iter().map(Requirement::statement));
         prompt::render(&self.prompts, self.backend.model(), representation).await
     }
 
@@ -84,18 +86,22 @@ impl Plan {
         }
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
-        let asked = self.render(representation).await?;
-        let request = Arc::new(self.request(context, action.format(), &tools, &asked));
-        Ok(First { request, asked, tools })
+        let format = action.format();
+        format.as_ref().map_or(Ok(()), Format::ensure)?;
+        let Rendered { messages: asked, requirements } = self.render(representation).await?;
+        let requirements = self.requirements.iter().zip(requirements).map(|(r, text)| r.filled(text)).collect();
+        let request = Arc::new(self.request(context, format, &tools, &asked));
+        Ok(First { request, asked, tools, requirements })
     }
 
-    pub(crate) fn judge(&self) -> Judge {
+    pub(crate) fn judge(&self) -> Judge<'_> {
         Judge {
-            backend: Arc::clone(&self.judge),
-            prompts: self.prompts.clone(),
-            seed: self.resolved.options.seed,
-            context_window: self.resolved.options.context_window,
+            backend: &self.judge,
+            answers: Arc::ptr_eq(&self.judge, &self.backend),
+            prompts: &self.prompts,
+            options: &self.resolved.options,
             strict: self.strict,
+            always: false,
         }
     }
 
@@ -117,15 +123,12 @@ impl Plan {
     ) -> Result<Arc<ChatRequest>> {
         let asked = match next {
             Next::Again | Next::Stop => return Ok(Arc::clone(&first.request)),
-            Next::Repair(reasons) if action.representation()?.is_template("instruction") => {
-                let repair = Arg::List(reasons.iter().map(Arg::from).collect());
-                self.render(action.representation()?.arg("repair", repair)).await?
-            }
-            Next::Repair(reasons) | Next::Converse(reasons) => {
+            Next::Repair(reasons) => self.render(action.representation()?.repair(Refusal::new(reasons))).await?.messages,
+            Next::Converse(reasons) => {
                 let mut asked = first.asked.clone();
                 for (i, attempt) in attempts.iter().enumerate() {
                     let reasons = if i + 1 == attempts.len() { reasons.clone() } else { attempt.complaints() };
-                    let text = self.prompts.render("repair", None, self.backend.model(), minijinja::context! { reasons })?;
+                    let text = prompt::refusal(&self.prompts, self.backend.model(), &Refusal::new(reasons))?;
                     if let Some(output) = attempt.output.as_ref().filter(|output| !output.is_empty()) {
                         asked.push(Message::from(&**output));
                         asked.extend(unanswered(output));
@@ -144,7 +147,7 @@ impl Plan {
         number: usize,
         mut request: Arc<ChatRequest>,
         context: &Context,
-        asked: &[Message],
+        first: &First,
         action: &dyn DynComponent,
     ) -> Result<(Attempt, Option<AnyValue>)> {
         let start = Instant::now();
@@ -181,11 +184,9 @@ impl Plan {
             (_, Err(error)) => return Err(error.in_attempt(number)),
         };
         if !self.requirements.is_empty() {
-            let context = context.add_turn(asked.iter().cloned(), Arc::clone(&output));
-            let candidate = Candidate { output: &output, value: Some(&*value), context: &context };
-            let judge = self.judge();
-            let checked = Box::pin(check_all(&self.requirements, &candidate, &judge)).await;
-            attempt.verdicts = checked.map_err(|e| e.in_attempt(number))?;
+            let context = context.add_turn(first.asked.iter().cloned(), Arc::clone(&output));
+            let candidate = Candidate::new(&output, &context).with_value(&*value);
+            attempt.verdicts = Box::pin(check_all(&first.requirements, &candidate, &self.judge())).await;
         }
         attempt.output = Some(output);
         attempt.latency = start.elapsed();
@@ -217,6 +218,13 @@ pub(crate) fn read(
                     Arc::make_mut(&mut output).warnings.push(Warning::LenientJson { reason });
                 }
             }
+            Err(error) => return (output, Err(error)),
+        }
+    }
+    if let Some(format @ Format::Regex(_)) = format {
+        match format.matched(&output.text).map(|text| (text.len() < output.text.len()).then(|| text.to_owned())) {
+            Ok(None) => {}
+            Ok(Some(text)) => Arc::make_mut(&mut output).text = text,
             Err(error) => return (output, Err(error)),
         }
     }
@@ -253,8 +261,7 @@ pub(crate) async fn sample(plan: &Plan, context: &Context, action: &dyn DynCompo
         // A success or an error ends the wave; what is still running is dropped, and so cancelled.
         let mut running: FuturesUnordered<_> = (started + 1..=started + wave)
             .map(|number| {
-                plan.attempt(number, Arc::clone(&request), context, &first.asked, action)
-                    .instrument(telemetry::attempt_span(number))
+                plan.attempt(number, Arc::clone(&request), context, &first, action).instrument(telemetry::attempt_span(number))
             })
             .collect();
         started += wave;
@@ -273,10 +280,20 @@ pub(crate) async fn sample(plan: &Plan, context: &Context, action: &dyn DynCompo
                 None => break,
                 Some(Ok((attempt, value))) => {
                     let success = attempt.succeeded();
+                    // A judge that cannot be reached says nothing about the answer.
+                    let lost = attempt.verdicts.iter().find_map(|v| match (&v.result.outcome, &v.result.error) {
+                        (Outcome::Error, Some(error)) if !matches!(error.kind(), ErrorKind::Validator { .. }) => {
+                            Some(error.clone().in_attempt(attempt.number))
+                        }
+                        _ => None,
+                    });
                     attempts.push(attempt);
                     values.push(value);
                     if success {
                         break 'all StopReason::Success;
+                    }
+                    if let Some(error) = lost {
+                        break 'all StopReason::Error(error);
                     }
                 }
                 Some(Err(error)) if attempts.is_empty() => return Err(error),
