@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Arg, Component, Refusal, Representation, sorted};
+use super::{Arg, Component, Refusal, Representation, json_line, sorted};
 use crate::backend::Format;
 use crate::content::Content;
 use crate::error::{ErrorKind, Result};
@@ -119,7 +119,7 @@ impl Instruction {
 
     /// With the reasons for which the last answer was refused.
     #[must_use]
-    pub fn repair(mut self, reasons: impl IntoIterator<Item = String>) -> Self {
+    pub fn repair(mut self, reasons: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.repair = Refusal::new(reasons);
         self
     }
@@ -140,7 +140,7 @@ impl Component for Instruction {
             Some(Format::JsonSchema(schema)) => Arg::Text(schema.hint()),
             _ => Arg::None,
         };
-        let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(value.to_string())));
+        let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(json_line(value))));
         let examples = self.examples.iter().map(|(input, output)| Arg::List(vec![Arg::from(input.clone()), output.clone()]));
         Ok(Representation::template("instruction")
             .arg("prefix", optional_template(self.prefix.as_ref()))

@@ -19,7 +19,7 @@ pub use refusal::Refusal;
 pub use representation::{Arg, Part, Representation};
 pub(crate) use representation::{Body, Statement};
 pub use simple::SimpleComponent;
-pub(crate) use stable::{sorted, stable_json};
+pub(crate) use stable::{json_line, sorted, stable_json};
 
 use crate::backend::Format;
 use crate::error::Result;

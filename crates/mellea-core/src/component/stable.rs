@@ -37,6 +37,22 @@ pub(crate) fn sorted(value: Value) -> Value {
     }
 }
 
+/// A value as JSON on one line, also for those to whom more than a newline breaks one.
+pub(crate) fn json_line(value: &Value) -> String {
+    let line = value.to_string();
+    if !line.contains(['\u{7f}', '\u{85}', '\u{2028}', '\u{2029}']) {
+        return line;
+    }
+    // Outside ASCII these stand in strings only, where JSON may write them as escapes.
+    line.chars().fold(String::with_capacity(line.len() + 8), |mut line, c| {
+        match c {
+            '\u{7f}' | '\u{85}' | '\u{2028}' | '\u{2029}' => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+        line
+    })
+}
+
 fn sort(json: &mut Value) {
     if let Value::Array(list) = json {
         list.sort_by_cached_key(Value::to_string);
@@ -368,6 +384,14 @@ mod tests {
         same(std::time::Duration::from_millis(1500));
         assert!(stable_json(&HashMap::from([(vec![1_u8], 2_u8)])).is_err());
         assert!(stable_json(&HashMap::from([(Some(1_u8), 2_u8)])).is_ok());
+    }
+
+    #[test]
+    fn a_line_of_json_has_no_line_break_of_any_kind() {
+        let value = json!({"a\u{2028}": ["b\n\u{85}\u{2029}é", 1]});
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"a\u2028":["b\n\u0085\u2029é",1]}"#);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]
