@@ -50,7 +50,8 @@ pub use options::{ModelOption, ModelOptions, OptionKey, OptionValue, RequestOpti
 pub use output::{FinishReason, ModelOutput, TokenLogprob, Usage, Warning};
 pub use prompt::Prompts;
 pub use requirement::{
-    Candidate, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, Verdict, check, req,
+    Candidate, IntoRequirement, IntoValidation, Judgement, Outcome, Requirement, ValidationResult, Validator, ValueRequirement,
+    Verdict, check, ensure, req,
 };
 pub use sampling::{
     Attempt, Budget, MultiTurn, Next, Output, Progress, RejectionSampling, RepairTemplate, SamplingResult, SamplingStrategy,
@@ -58,7 +59,8 @@ pub use sampling::{
 };
 pub use schema::Schema;
 pub use session::{
-    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validate, Whole,
+    Act, Bare, Complete, Generative, Instruct, OutputStream, Session, SessionBuilder, TransformCall, Transformed, Validatable,
+    Validate, ValidateTyped, ValidateValue, Whole,
 };
 pub use stream_check::{StreamCheck, StreamVerdict};
 pub use thunk::{Computed, Delta, DeltaStream, Thunk};

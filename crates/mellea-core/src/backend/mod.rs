@@ -30,6 +30,7 @@ macro_rules! described_by {
 mod cached;
 mod ext;
 mod fallback;
+mod format;
 mod limited;
 mod round_robin;
 mod several;
@@ -256,7 +257,8 @@ impl RawRequest {
 pub enum Format {
     /// JSON that fits a schema.
     JsonSchema(Schema),
-    /// Text that a regular expression matches as a whole.
+    /// Text that a regular expression matches as a whole. [`Format::regex`] makes one of a pattern
+    /// that is known to be right.
     Regex(String),
 }
 

@@ -1,4 +1,4 @@
-//! An answer as a component reads it, and what is said when it is refused.
+//! An answer as a component reads it.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -51,38 +51,5 @@ impl<'a> Answer<'a> {
             return Err(ErrorKind::Parse("the call has no schema to read the answer by".into()).into());
         };
         T::deserialize(json).map_err(|error| Error::new(ErrorKind::Parse(error.to_string())).with_source(error))
-    }
-}
-
-/// Why an answer was refused, for [`Component::repair`](super::Component::repair).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refusal {
-    /// All that was wrong, one reason each.
-    pub reasons: Vec<String>,
-    /// The refused answer's text, if there was any.
-    pub answer: Option<String>,
-    /// After a cut: the limit on tokens, if it is known.
-    pub limit: Option<u64>,
-}
-
-impl Refusal {
-    /// A refusal for these reasons.
-    pub fn new(reasons: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { reasons: reasons.into_iter().map(Into::into).collect(), ..Self::default() }
-    }
-
-    /// Of an answer with this text.
-    #[must_use]
-    pub fn answer(mut self, text: impl Into<String>) -> Self {
-        self.answer = Some(text.into());
-        self
-    }
-
-    /// Of an answer that was cut at this many tokens.
-    #[must_use]
-    pub fn limit(mut self, tokens: u64) -> Self {
-        self.limit = Some(tokens);
-        self
     }
 }

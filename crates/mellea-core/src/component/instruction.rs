@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Answer, Arg, Component, Representation};
+use super::{Answer, Arg, Component, Refusal, Representation, json_line, sorted};
 use crate::backend::Format;
 use crate::content::Content;
 use crate::error::{ErrorKind, Result};
@@ -12,9 +12,11 @@ use crate::error::{ErrorKind, Result};
 /// [`Session::instruct`](crate::Session::instruct) builds one; by hand it is a
 /// [`Component`] like any other. Its template is `instruction`.
 ///
-/// If there are [variables](Self::var), then the description, the prefix, the requirements, the
-/// examples and the grounding texts may use them as `{{name}}`. A variable that none of them uses is
-/// an error, and so is one that is used and not given. Without variables braces are just braces.
+/// If there are [variables](Self::var), then the description, the prefix, the output prefix and the
+/// requirements may use them as `{{name}}`: these are texts of the program. Grounding and examples are
+/// data, as inputs and the variables' values are, and are never read as templates, unless one is given
+/// as [`Arg::template`]. A variable that is used nowhere is an error, and so is one that is used and
+/// not given. Without variables braces are just braces.
 #[derive(Clone, Debug, Default)]
 pub struct Instruction {
     description: String,
@@ -23,9 +25,10 @@ pub struct Instruction {
     inputs: Vec<(String, Value)>,
     variables: Vec<(String, Arg)>,
     grounding: Vec<(String, Arg)>,
-    requirements: Vec<String>,
-    examples: Vec<(Option<String>, String)>,
+    requirements: Vec<Arg>,
+    examples: Vec<(Option<Arg>, Arg)>,
     media: Vec<Content>,
+    repair: Refusal,
     format: Option<Format>,
 }
 
@@ -42,42 +45,44 @@ impl Instruction {
         self
     }
 
-    /// With a named input, shown to the model as JSON.
+    /// With a named input, shown to the model as JSON. Its maps are sorted by key.
     #[must_use]
-    pub fn input(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.inputs.push((name.into(), value.into()));
+    pub fn input(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.stable_input(name, sorted(value.into()))
+    }
+
+    /// With an input that is in its final order already.
+    pub(crate) fn stable_input(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.inputs.push((name.into(), value));
         self
     }
 
     /// With a piece of context that the answer should rest on, under a name. It may be an answer on
-    /// its way.
+    /// its way. The text is data; for one that uses variables see [`Arg::template`].
     #[must_use]
     pub fn grounding(mut self, name: impl Into<String>, text: impl Into<Arg>) -> Self {
-        let text = match text.into() {
-            Arg::Text(text) => Arg::Template(text),
-            other => other,
-        };
-        self.grounding.push((name.into(), text));
+        self.grounding.push((name.into(), text.into()));
         self
     }
 
-    /// With a requirement to be stated in the prompt.
+    /// With a requirement to be stated in the prompt. It may use variables.
     #[must_use]
     pub fn requirement(mut self, description: impl Into<String>) -> Self {
-        self.requirements.push(description.into());
+        self.requirements.push(Arg::Template(description.into()));
         self
     }
 
-    /// With an example of what a good answer looks like for an input.
+    /// With an example of what a good answer looks like for an input. Both are data; for texts that
+    /// use variables see [`Arg::template`].
     #[must_use]
-    pub fn example(mut self, input: impl Into<String>, output: impl Into<String>) -> Self {
+    pub fn example(mut self, input: impl Into<Arg>, output: impl Into<Arg>) -> Self {
         self.examples.push((Some(input.into()), output.into()));
         self
     }
 
-    /// With an example of what a good answer looks like.
+    /// With an example of what a good answer looks like. It is data, as in [`example`](Self::example).
     #[must_use]
-    pub fn example_answer(mut self, output: impl Into<String>) -> Self {
+    pub fn example_answer(mut self, output: impl Into<Arg>) -> Self {
         self.examples.push((None, output.into()));
         self
     }
@@ -110,6 +115,13 @@ impl Instruction {
         self.format = Some(format);
         self
     }
+
+    /// With the reasons for which the last answer was refused.
+    #[must_use]
+    pub fn repair(mut self, reasons: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.repair = Refusal::new(reasons);
+        self
+    }
 }
 
 fn optional_template(text: Option<&String>) -> Arg {
@@ -123,20 +135,20 @@ impl Component for Instruction {
         if self.description.trim().is_empty() && self.media.is_empty() {
             return Err(ErrorKind::EmptyPrompt.into());
         }
-        let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(value.to_string())));
-        let examples = self
-            .examples
-            .iter()
-            .map(|(input, output)| Arg::List(vec![optional_template(input.as_ref()), Arg::Template(output.clone())]));
+        let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(json_line(value))));
+        let examples = self.examples.iter().map(|(input, output)| Arg::List(vec![Arg::from(input.clone()), output.clone()]));
         let mut representation = Representation::template("instruction")
             .arg("prefix", optional_template(self.prefix.as_ref()))
             .arg("description", Arg::Template(self.description.clone()))
             .arg("inputs", Arg::Pairs(inputs.collect()))
             .arg("grounding", Arg::Pairs(self.grounding.clone()))
+            .arg("requirements", Arg::List(self.requirements.clone()))
             .arg("examples", Arg::List(examples.collect()))
-            .arg("output_prefix", self.output_prefix.clone())
+            .arg("answer_type", Arg::None)
+            .arg("repair", Arg::None)
+            .arg("output_prefix", optional_template(self.output_prefix.as_ref()))
+            .repair(self.repair.clone())
             .variables(self.variables.iter().cloned())
-            .requirements(self.requirements.iter().map(|text| Arg::Template(text.clone())))
             .media(self.media.iter().cloned());
         if let Some(Format::JsonSchema(schema)) = &self.format {
             representation = representation.answer_type(schema.hint());

@@ -4,20 +4,24 @@ mod answer;
 mod document;
 mod instruction;
 mod query;
+mod refusal;
 mod representation;
 mod simple;
+mod stable;
 mod typed;
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-pub use answer::{Answer, Refusal};
+pub use answer::Answer;
 pub use instruction::Instruction;
 pub use query::{Query, Queryable, Transform};
-pub(crate) use representation::Body;
+pub use refusal::Refusal;
 pub use representation::{Arg, Part, PendingText, Representation};
+pub(crate) use representation::{Body, Statement};
 pub use simple::SimpleComponent;
+pub(crate) use stable::{json_line, sorted, stable_json};
 pub use typed::Typed;
 
 pub use crate::message::Document;
@@ -87,7 +91,7 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`representation`](Self::representation).
     fn repair(&self, refusal: Refusal) -> Result<Representation> {
-        Ok(self.representation()?.refused(refusal))
+        Ok(self.representation()?.repair(refusal))
     }
 }
 

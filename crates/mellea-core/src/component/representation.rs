@@ -19,9 +19,18 @@ pub struct Representation {
     pub(crate) media: Vec<Content>,
     pub(crate) tools: Tools,
     pub(crate) variables: Vec<(String, Arg)>,
-    pub(crate) requirements: Vec<Arg>,
     pub(crate) answer_type: Option<String>,
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) requirements: Vec<Statement>,
+    pub(crate) repair: Option<Refusal>,
+}
+
+/// A requirement of a call, on its way into the prompt.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    /// Its words, in which the representation's variables count if they are a template.
+    pub(crate) text: Arg,
+    /// Whether the model gets to read it.
+    pub(crate) shown: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +40,10 @@ pub(crate) enum Body {
 }
 
 /// An argument of a template.
+///
+/// Texts are data: what looks like a template in them stays as it is. Only [`Arg::template`] makes a
+/// template of a text, and is meant for texts that stand in the program, never for what was read,
+/// retrieved or generated: whoever writes a template can read the call's variables.
 #[derive(Clone, Debug)]
 pub enum Arg {
     /// Nothing: false in a template.
@@ -99,7 +112,7 @@ impl Representation {
             variables: Vec::new(),
             requirements: Vec::new(),
             answer_type: None,
-            refusal: None,
+            repair: None,
         }
     }
 
@@ -140,25 +153,39 @@ impl Representation {
         self
     }
 
-    /// With requirements to state. Texts are read as [`Arg::Template`]s where the representation has variables.
-    #[must_use]
-    pub fn requirements(mut self, requirements: impl IntoIterator<Item = Arg>) -> Self {
-        self.requirements.extend(requirements);
-        self
-    }
-
     /// With the type of the answer, told as [`Schema::hint`](crate::Schema::hint) tells it.
+    ///
+    /// A template that has an argument `answer_type` gets it as its value; otherwise it is added to the end of
+    /// the last user's message.
     #[must_use]
     pub fn answer_type(mut self, hint: impl Into<String>) -> Self {
         self.answer_type = Some(hint.into());
         self
     }
 
-    /// With a word on why the last answer was refused.
+    /// With what a model must know about its last answer, which was refused.
+    ///
+    /// A template that has an argument `repair` gets the finished words as its value; otherwise they
+    /// are added to the end of the last user's message.
     #[must_use]
-    pub fn refused(mut self, refusal: Refusal) -> Self {
-        self.refusal = Some(refusal);
+    pub fn repair(mut self, refusal: Refusal) -> Self {
+        self.repair = (!refusal.is_empty()).then_some(refusal);
         self
+    }
+
+    /// With the requirements of a call. A template that has an argument `requirements` gets those that
+    /// are shown as a list; otherwise they are added to the end of the last user's message.
+    #[must_use]
+    pub(crate) fn state(mut self, requirements: impl IntoIterator<Item = Statement>) -> Self {
+        self.requirements.extend(requirements);
+        self
+    }
+}
+
+impl Arg {
+    /// A template: a text of the program in which `{{name}}` stands for the value of a variable.
+    pub fn template(text: impl Into<String>) -> Self {
+        Self::Template(text.into())
     }
 }
 

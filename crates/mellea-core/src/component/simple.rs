@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Answer, Arg, Component, Representation};
+use super::{Answer, Arg, Component, Representation, sorted};
 use crate::error::{ErrorKind, Result};
 
 /// Named parts, one to a line, which may be components or answers on their way.
@@ -37,8 +37,7 @@ impl Component for SimpleComponent {
         if self.0.is_empty() {
             return Err(ErrorKind::EmptyPrompt.into());
         }
-        const LINES: &str =
-            "{% for name, value in parts %}{{ name }}: {{ value }}{% if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}";
+        const LINES: &str = "{% for name, value in parts %}{{ name|label }}: {{ value|item }}{% if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}";
         Ok(Representation::inline("simple", LINES).arg("parts", Arg::Pairs(self.0.clone())))
     }
 
@@ -48,9 +47,9 @@ impl Component for SimpleComponent {
 }
 
 impl From<Value> for SimpleComponent {
-    /// One part for each entry of an object; anything else is one part named `value`.
+    /// One part for each entry of an object, sorted by name; anything else is one part named `value`.
     fn from(value: Value) -> Self {
-        match value {
+        match sorted(value) {
             Value::Object(map) => Self(map.into_iter().map(|(name, value)| (name, Arg::Json(value))).collect()),
             other => Self(vec![("value".to_owned(), Arg::Json(other))]),
         }

@@ -3,7 +3,19 @@
 //! All of the library's own wording is in the templates beside this module ([`Prompts::NAMES`]);
 //! each can be replaced, for all models or for some. Values are data: they are put into a template
 //! once and never read as templates themselves.
+//!
+//! # Values in their place
+//!
+//! Texts that come from elsewhere may hold lines that look like the prompt's own headings. The
+//! library's templates pass them through filters, which templates of your own can use as well:
+//!
+//! - `{{ text|item }}` indents every line but the first, as in an item of a list.
+//! - `{{ name|label }}` makes one short line without square brackets.
+//! - `{{ text|guard("Question:") }}` indents the lines that begin with this heading.
+//! - `{{ text|fenced }}` puts the text between two fences that it cannot close.
 
+mod lines;
+mod refusal;
 mod render;
 mod variables;
 
@@ -12,18 +24,29 @@ use std::sync::{Arc, OnceLock};
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-pub(crate) use render::render;
+pub(crate) use refusal::refusal;
+pub(crate) use render::{Rendered, fill, render};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// The library's own templates.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("instruction", include_str!("templates/instruction.jinja")),
     ("judge", include_str!("templates/judge.jinja")),
     ("repair", include_str!("templates/repair.jinja")),
+    ("requirements", include_str!("templates/requirements.jinja")),
+    ("answer_type", include_str!("templates/answer_type.jinja")),
     ("query", include_str!("templates/query.jinja")),
     ("transform", include_str!("templates/transform.jinja")),
     ("document", include_str!("templates/document.jinja")),
+];
+
+/// The library's own templates for some models: a fragment of the model's name, the template's name,
+/// and its text. The demonstration model knows only the forms it was trained on, in which a judge does
+/// not see the task and a repair does not show the answer.
+const FOR_MODELS: [(&str, &str, &str); 2] = [
+    ("mellea/pico", "judge", "{% set task = none %}{% include \"judge\" %}"),
+    ("mellea/pico", "repair", "{% set answer = none %}{% set limit = none %}{% include \"repair\" %}"),
 ];
 
 /// The work a template may do, in engine steps: far more than any prompt needs, far less than a hang.
@@ -47,9 +70,10 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// The names of the library's templates: `instruction`, `judge`, `repair`, `query`, `transform`,
-    /// `document`.
-    pub const NAMES: [&str; 6] = ["instruction", "judge", "repair", "query", "transform", "document"];
+    /// The names of the library's templates: `instruction`, `judge`, `repair`, `requirements`,
+    /// `answer_type`, `query`, `transform`, `document`.
+    pub const NAMES: [&str; 8] =
+        ["instruction", "judge", "repair", "requirements", "answer_type", "query", "transform", "document"];
 
     /// The library's own templates.
     #[must_use]
@@ -57,13 +81,16 @@ impl Prompts {
         static DEFAULT: OnceLock<Arc<Environment<'static>>> = OnceLock::new();
         let environment = DEFAULT.get_or_init(|| {
             let mut environment = empty_environment();
-            for (name, source) in BUILT_IN {
-                let added = environment.add_template(name, source);
-                debug_assert!(added.is_ok(), "the built-in template {name} does not parse: {added:?}");
+            let special = FOR_MODELS.map(|(model, name, source)| (format!("{model}/{name}"), source));
+            let all = BUILT_IN.map(|(name, source)| (name.to_owned(), source));
+            for (name, source) in all.into_iter().chain(special) {
+                let added = environment.add_template_owned(name, source);
+                debug_assert!(added.is_ok(), "a built-in template does not parse: {added:?}");
             }
             Arc::new(environment)
         });
-        Self { environment: Arc::clone(environment), special: Vec::new() }
+        let special = FOR_MODELS.map(|(model, name, _)| (model.to_owned(), name.to_owned())).into();
+        Self { environment: Arc::clone(environment), special }
     }
 
     /// With another template of this name, or a new one for a component of your own.
@@ -103,11 +130,6 @@ impl Prompts {
             .map_or(Cow::Borrowed(name), |(fragment, name)| Cow::Owned(format!("{fragment}/{name}")))
     }
 
-    /// STUB
-    pub(crate) fn refusal(&self, model: &str, refusal: &crate::component::Refusal) -> Result<String> {
-        self.render("repair", None, model, minijinja::context! { reasons => refusal.reasons.clone() })
-    }
-
     /// Renders the template of this name or, where there is none, the `source` that the component
     /// brought along.
     pub(crate) fn render(&self, name: &str, source: Option<&str>, model: &str, values: Value) -> Result<String> {
@@ -134,6 +156,7 @@ fn empty_environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_fuel(Some(FUEL));
+    lines::add_filters(&mut environment);
     environment
 }
 

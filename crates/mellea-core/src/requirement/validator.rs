@@ -1,13 +1,15 @@
 //! Validators: code that checks an answer.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 
-use super::{Outcome, ValidationResult};
+use super::ValidationResult;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate;
@@ -16,12 +18,33 @@ use crate::output::ModelOutput;
 /// An answer that is being checked.
 #[derive(Clone, Copy)]
 pub struct Candidate<'a> {
-    pub(crate) output: &'a ModelOutput,
-    pub(crate) value: Option<&'a (dyn Any + Send + Sync)>,
-    pub(crate) context: &'a Context,
+    output: &'a ModelOutput,
+    value: Option<&'a (dyn Any + Send + Sync)>,
+    context: &'a Context,
+    task: Option<&'a str>,
 }
 
 impl<'a> Candidate<'a> {
+    /// An answer in its context, which ends with what was asked and this answer.
+    #[must_use]
+    pub fn new(output: &'a ModelOutput, context: &'a Context) -> Self {
+        Self { output, value: None, context, task: None }
+    }
+
+    /// With the typed value that was made of it.
+    #[must_use]
+    pub fn with_value(mut self, value: &'a (dyn Any + Send + Sync)) -> Self {
+        self.value = Some(value);
+        self
+    }
+
+    /// With what was asked, in words.
+    #[must_use]
+    pub fn with_task(mut self, task: &'a str) -> Self {
+        self.task = Some(task);
+        self
+    }
+
     /// The answer's text.
     #[must_use]
     pub fn text(&self) -> &'a str {
@@ -40,6 +63,15 @@ impl<'a> Candidate<'a> {
         self.value?.downcast_ref()
     }
 
+    /// What was asked, in words: by default the last message before the answer.
+    #[must_use]
+    pub fn task(&self) -> Option<Cow<'a, str>> {
+        match self.task {
+            Some(task) => Some(Cow::Borrowed(task)),
+            None => self.context.last_turn().and_then(|turn| turn.input).map(|message| message.text()),
+        }
+    }
+
     /// The conversation, ending with what was asked and this answer.
     #[must_use]
     pub fn context(&self) -> &'a Context {
@@ -55,11 +87,17 @@ impl fmt::Debug for Candidate<'_> {
 
 /// Code that checks an answer. For closures see [`Requirement`](crate::Requirement).
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a validator",
+    label = "does not implement `Validator`",
+    note = "for a closure use `Requirement::validate` (of the text), `validate_value` (of the typed value) or `validate_with` (of the whole candidate)"
+)]
 pub trait Validator: Send + Sync + 'static {
     /// Checks the answer.
     ///
     /// # Errors
-    /// If the check itself fails; that ends the call. A refused answer is no error.
+    /// If the check itself fails; the requirement then counts as not met, with the outcome
+    /// [`Error`](crate::Outcome::Error). A refused answer is not an error.
     async fn validate(&self, candidate: &Candidate<'_>) -> Result<ValidationResult>;
 }
 
@@ -70,6 +108,20 @@ impl fmt::Debug for dyn Validator {
 }
 
 /// What a validating closure may give back.
+///
+/// - `bool`: whether the requirement is met.
+/// - `(bool, reason)`: with a reason, for which the answer is refused. If it is not refused, the reason
+///   does not count; to say why an answer is good, give a [`ValidationResult`].
+/// - `Result<(), reason>`: met, or why not.
+/// - [`ValidationResult`]: everything else, such as a score.
+/// - `Result<bool, Error>` and `Result<ValidationResult, Error>`: for a check that can itself fail, which
+///   is the outcome [`Error`](crate::Outcome::Error).
+#[diagnostic::on_unimplemented(
+    message = "a validator cannot give back `{Self}`",
+    label = "not a verdict",
+    note = "it gives a `bool`, a `(bool, reason)`, a `Result<(), reason>` or a `ValidationResult`; the reason is a text",
+    note = "if the check is asynchronous use `validate_async` or `validate_value_async`"
+)]
 pub trait IntoValidation {
     /// As a result.
     fn into_validation(self) -> ValidationResult;
@@ -83,14 +135,25 @@ impl IntoValidation for ValidationResult {
 
 impl IntoValidation for bool {
     fn into_validation(self) -> ValidationResult {
-        let outcome = if self { Outcome::Pass } else { Outcome::Fail };
-        ValidationResult { outcome, ..ValidationResult::pass() }
+        if self { ValidationResult::pass() } else { ValidationResult::refused() }
     }
 }
 
 impl<S: Into<String>> IntoValidation for (bool, S) {
     fn into_validation(self) -> ValidationResult {
-        self.0.into_validation().reason(self.1)
+        if self.0 { ValidationResult::pass() } else { ValidationResult::fail(self.1) }
+    }
+}
+
+impl IntoValidation for Result<bool, Error> {
+    fn into_validation(self) -> ValidationResult {
+        self.map(IntoValidation::into_validation).unwrap_or_else(ValidationResult::error)
+    }
+}
+
+impl IntoValidation for Result<ValidationResult, Error> {
+    fn into_validation(self) -> ValidationResult {
+        self.unwrap_or_else(ValidationResult::error)
     }
 }
 
@@ -121,13 +184,6 @@ pub(super) fn text<V: IntoValidation>(check: impl Fn(&str) -> V + Send + Sync + 
     candidate(move |candidate: &Candidate<'_>| check(candidate.text()))
 }
 
-pub(super) fn value<T: 'static, V: IntoValidation>(check: impl Fn(&T) -> V + Send + Sync + 'static) -> impl Validator {
-    candidate(move |candidate: &Candidate<'_>| match candidate.value::<T>() {
-        Some(value) => check(value).into_validation(),
-        None => ValidationResult::undecided(format!("the answer is no {}", std::any::type_name::<T>())),
-    })
-}
-
 struct Asynchronous<F>(F);
 
 #[async_trait]
@@ -149,13 +205,54 @@ where
     Asynchronous(check)
 }
 
-/// Runs a validator; a panic in it becomes an error.
-pub(super) async fn run(validator: &dyn Validator, description: &str, candidate: &Candidate<'_>) -> Result<ValidationResult> {
-    match AssertUnwindSafe(validator.validate(candidate)).catch_unwind().await {
+/// A validator made of a slow function of the text.
+struct Blocking<F>(Arc<F>);
+
+#[async_trait]
+impl<F, V> Validator for Blocking<F>
+where
+    F: Fn(&str) -> V + Send + Sync + 'static,
+    V: IntoValidation,
+{
+    async fn validate(&self, candidate: &Candidate<'_>) -> Result<ValidationResult> {
+        let (check, text) = (Arc::clone(&self.0), candidate.text().to_owned());
+        Ok(aside(move || check(&text).into_validation()).await)
+    }
+}
+
+pub(super) fn blocking<V: IntoValidation>(check: impl Fn(&str) -> V + Send + Sync + 'static) -> impl Validator {
+    Blocking(Arc::new(check))
+}
+
+/// Runs slow work on a thread of its own, where there is a runtime to do so. Its panic goes on here.
+pub(super) async fn aside(work: impl FnOnce() -> ValidationResult + Send + 'static) -> ValidationResult {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return work() };
+    match runtime.spawn_blocking(work).await {
         Ok(result) => result,
-        Err(panic) => {
-            let reason = generate::panic_text(&*panic);
-            Err(Error::from(ErrorKind::Validator { requirement: description.to_owned(), reason }))
-        }
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => ValidationResult::error(ErrorKind::Cancelled.into()),
+        },
+    }
+}
+
+/// What a panic of a check says.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    generate::panic_text(panic)
+}
+
+/// Runs a validator; a panic in it, and its error, become a result.
+pub(super) async fn run(validator: &dyn Validator, description: &str, candidate: &Candidate<'_>) -> ValidationResult {
+    let failed = |reason| Error::from(ErrorKind::Validator { requirement: description.to_owned(), reason });
+    // In a block of its own, since a validator written by hand may panic before it gives a future.
+    match AssertUnwindSafe(async { validator.validate(candidate).await }).catch_unwind().await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => match error.kind() {
+            ErrorKind::Validator { requirement, reason } if requirement.is_empty() => {
+                ValidationResult::error(failed(reason.clone()))
+            }
+            _ => ValidationResult::error(error),
+        },
+        Err(panic) => ValidationResult::error(failed(panic_text(&*panic))),
     }
 }

@@ -87,9 +87,14 @@ impl Attempt {
     /// The error that another answer cannot mend, if that is how it ended: a call that failed, or a check that
     /// did.
     #[must_use]
-    pub fn failure(&self) -> Option<&Error> {
+    pub fn failure(&self) -> Option<Error> {
         let fault = self.fault.as_ref().filter(|fault| !fault.is_answer_fault());
-        fault.or_else(|| self.verdicts.iter().find_map(|verdict| verdict.result.error.as_ref()))
+        // A judge that cannot be reached says nothing about the answer; a validator that fails does.
+        let lost = |verdict: &Verdict| {
+            let error = verdict.result.error.as_ref().filter(|_| verdict.result.outcome == Outcome::Error)?;
+            (!matches!(error.kind(), ErrorKind::Validator { .. })).then(|| error.clone())
+        };
+        fault.cloned().or_else(|| self.verdicts.iter().find_map(lost))
     }
 
     /// Whether the answer is whole and meets all requirements.
@@ -112,7 +117,7 @@ impl Attempt {
                 ErrorKind::StreamCheck { reason, .. } => vec![reason.clone()],
                 kind => vec![kind.to_string()],
             },
-            None => self.verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect(),
+            None => self.verdicts.iter().filter_map(Verdict::complaint).map(str::to_owned).collect(),
         }
     }
 
@@ -199,10 +204,12 @@ impl fmt::Display for Attempt {
             let sign = match verdict.result.outcome {
                 Outcome::Pass => "✓",
                 Outcome::Fail => "✗",
-                _ => "?",
+                Outcome::Undecided => "?",
+                Outcome::Error => "!",
+                Outcome::Skipped => "–",
             };
             write!(f, "\n  {sign} {}", short_line(&verdict.requirement, SHOWN))?;
-            if let Some(reason) = &verdict.result.reason {
+            if let Some(reason) = verdict.result.why() {
                 write!(f, " ({})", short_line(reason, SHOWN))?;
             }
         }

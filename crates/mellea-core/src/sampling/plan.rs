@@ -6,14 +6,14 @@ use super::next::{Ask, Step};
 use super::turn::DEFAULT_TOOL_ROUNDS;
 use super::{Attempt, CutPolicy, SamplingStrategy};
 use crate::backend::{Backend, ChatRequest, Format};
-use crate::component::{Arg, DynComponent, Refusal, Representation};
+use crate::component::{DynComponent, Refusal, Representation};
 use crate::context::Context;
 use crate::error::{ErrorKind, Result};
 use crate::generate;
 use crate::message::Message;
 use crate::options::{ModelOptions, Resolved};
 use crate::output::Warning;
-use crate::prompt::{self, Prompts};
+use crate::prompt::{self, Prompts, Rendered};
 use crate::requirement::{Judge, Requirement};
 use crate::tool::{ToolPolicy, Tools};
 
@@ -42,6 +42,8 @@ pub(crate) struct First {
     pub(crate) asked: Vec<Arc<Message>>,
     /// The tools of the call and of the action.
     pub(crate) tools: Tools,
+    /// The requirements of the call, with its variables filled in.
+    pub(crate) requirements: Vec<Requirement>,
 }
 
 /// One attempt, ready to be made.
@@ -55,12 +57,10 @@ pub(super) struct Prepared {
 }
 
 impl Plan {
-    /// The messages that a representation gives, with the stated requirements in it.
-    async fn render(&self, representation: Representation) -> Result<Vec<Arc<Message>>> {
-        let stated = self.requirements.iter().filter(|r| !r.is_check_only() && !r.description().trim().is_empty());
-        let stated = stated.map(|r| Arg::Template(r.description().to_owned()));
-        let messages = prompt::render(&self.prompts, self.backend.model(), representation.requirements(stated)).await?;
-        Ok(messages.into_iter().map(Arc::new).collect())
+    /// What a representation gives, with the requirements of the call in it.
+    async fn render(&self, representation: Representation) -> Result<Rendered> {
+        let representation = representation.state(self.requirements.iter().map(Requirement::statement));
+        prompt::render(&self.prompts, self.backend.model(), representation).await
     }
 
     /// The complete request for these messages at the end of the context.
@@ -86,9 +86,13 @@ impl Plan {
         self.requirements.iter().try_for_each(Requirement::ensure)?;
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
-        let asked = self.render(representation).await?;
-        let request = Arc::new(self.request(&self.resolved, context, action.format(), &tools, asked.iter().cloned())?);
-        Ok(First { request, asked, tools })
+        let format = action.format();
+        format.as_ref().map_or(Ok(()), Format::ensure)?;
+        let Rendered { messages, requirements } = self.render(representation).await?;
+        let requirements = self.requirements.iter().zip(requirements).map(|(r, text)| r.filled(text)).collect();
+        let asked: Vec<Arc<Message>> = messages.into_iter().map(Arc::new).collect();
+        let request = Arc::new(self.request(&self.resolved, context, format, &tools, asked.iter().cloned())?);
+        Ok(First { request, asked, tools, requirements })
     }
 
     /// # Errors
@@ -97,13 +101,14 @@ impl Plan {
         self.warnings(&*self.backend, &first.request).map(drop)
     }
 
-    pub(crate) fn judge(&self) -> Judge {
+    pub(crate) fn judge(&self) -> Judge<'_> {
         Judge {
-            backend: Arc::clone(self.judge.as_ref().unwrap_or(&self.backend)),
-            prompts: self.prompts.clone(),
-            seed: self.resolved.options.seed,
-            context_window: self.resolved.options.context_window,
+            backend: self.judge.as_ref().unwrap_or(&self.backend),
+            answers: self.judge.is_none(),
+            prompts: &self.prompts,
+            options: &self.resolved.options,
             strict: self.strict,
+            always: false,
         }
     }
 
@@ -156,7 +161,8 @@ impl Plan {
                 (Some(question), _) => question.into_iter().map(Arc::new).chain(transcript()).collect(),
                 (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
                 (None, Ask::Repair(reasons)) if carried.is_empty() => {
-                    self.render(action.repair(refusal(reasons, attempts.last()))?).await?
+                    let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).await?;
+                    repaired.messages.into_iter().map(Arc::new).collect()
                 }
                 // What the tools said stands between the question and the repair.
                 (None, Ask::Repair(reasons)) => {
@@ -213,7 +219,7 @@ impl Plan {
     fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>) -> Result<Message> {
         let mut refusal = refusal(reasons, attempt);
         refusal.answer = None;
-        Ok(Message::user(self.prompts.refusal(self.backend.model(), &refusal)?))
+        Ok(Message::user(prompt::refusal(&self.prompts, self.backend.model(), &refusal)?))
     }
 
     /// The warnings known before a request is sent.
@@ -230,7 +236,10 @@ fn refusal(reasons: Vec<String>, attempt: Option<&Attempt>) -> Refusal {
         _ => None,
     });
     let answer = attempt.map(Attempt::text).filter(|text| !text.trim().is_empty()).map(str::to_owned);
-    Refusal { reasons, answer, limit }
+    let mut refusal = Refusal::new(reasons);
+    refusal.answer = answer;
+    refusal.limit = limit;
+    refusal
 }
 
 /// An answer as a turn of the conversation. Its tool calls are answered where the request is made.

@@ -52,7 +52,14 @@ pub(super) fn read(
             }
             Err(error) => return (output, Err(error)),
         },
-        Some(Format::Regex(_)) => None,
+        Some(format @ Format::Regex(_)) => {
+            match format.matched(&output.text).map(|text| (text.len() < output.text.len()).then(|| text.to_owned())) {
+                Ok(None) => {}
+                Ok(Some(text)) => Arc::make_mut(&mut output).text = text,
+                Err(error) => return (output, Err(error)),
+            }
+            None
+        }
     };
     let answer = Answer::new(&output, json.as_ref());
     let value = catch_unwind(AssertUnwindSafe(|| action.read_any(&answer)));

@@ -129,9 +129,9 @@ pub(crate) async fn sample(
             }
             (Ok(Some((attempt, value))), _) => {
                 if let Some(error) = attempt.failure()
-                    && !plan.strategy.survives(error)
+                    && !guarded(|| plan.strategy.survives(&error))?
                 {
-                    ended.failure.get_or_insert_with(|| error.clone());
+                    ended.failure.get_or_insert(error.in_attempt(attempt.number));
                 }
                 ended.attempts.push(attempt);
                 ended.values.push(value);
@@ -146,7 +146,7 @@ pub(crate) async fn sample(
     if attempts.iter().all(|attempt| attempt.failure().is_some()) {
         let error = match stopped {
             StopReason::Error(error) => error,
-            _ => attempts.last().and_then(|attempt| attempt.failure().cloned()).unwrap_or_else(|| ErrorKind::Cancelled.into()),
+            _ => attempts.last().and_then(Attempt::failure).unwrap_or_else(|| ErrorKind::Cancelled.into()),
         };
         return Err(recorded(error, &attempts));
     }

@@ -200,9 +200,8 @@ impl Turn<'_> {
         let transcript = lane.record().as_ref().map(Attempt::transcript).unwrap_or_default();
         let asked = self.first.asked.iter().cloned().chain(transcript.into_iter().map(Arc::new));
         let context = self.context.add_turn(asked, Arc::clone(output));
-        let candidate = Candidate { output, value: Some(&**value), context: &context };
-        let judge = self.plan.judge();
-        let verdicts = Box::pin(check_all(&self.plan.requirements, &candidate, &judge)).await;
+        let candidate = Candidate::new(output, &context).with_value(&**value);
+        let verdicts = Box::pin(check_all(&self.first.requirements, &candidate, &self.plan.judge())).await;
         if let Some(attempt) = lane.record().as_mut() {
             attempt.verdicts = verdicts;
         }

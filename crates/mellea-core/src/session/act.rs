@@ -134,18 +134,29 @@ fn only<T: Send + Sync + 'static>(value: AnyValue) -> Option<T> {
 
 /// The setters that all calls share.
 macro_rules! call_setters {
-    () => {
+    ($value:ty) => {
         /// With a requirement that the answer must meet. A text is stated in the prompt and judged
-        /// by the model.
-        pub fn require(mut self, requirement: impl Into<$crate::Requirement>) -> Self {
-            self.call.add_requirement(requirement.into());
+        /// by the model; a [`ValueRequirement`](crate::ValueRequirement) must be for the type that the
+        /// call gives.
+        pub fn require(mut self, requirement: impl $crate::IntoRequirement<$value>) -> Self {
+            self.call.add_requirement(requirement.into_requirement());
             self
         }
 
         /// With several requirements.
-        pub fn require_all<Q: Into<$crate::Requirement>>(mut self, requirements: impl IntoIterator<Item = Q>) -> Self {
-            requirements.into_iter().for_each(|r| self.call.add_requirement(r.into()));
+        pub fn require_all<Q: $crate::IntoRequirement<$value>>(mut self, requirements: impl IntoIterator<Item = Q>) -> Self {
+            requirements.into_iter().for_each(|r| self.call.add_requirement(r.into_requirement()));
             self
+        }
+
+        /// With a requirement on the value that the call gives: stated in the prompt in these words,
+        /// and checked by this function. For more see [`ensure`](crate::ensure()).
+        pub fn ensure<V: $crate::IntoValidation>(
+            self,
+            description: impl Into<String>,
+            check: impl Fn(&$value) -> V + Send + Sync + 'static,
+        ) -> Self {
+            self.require($crate::ensure(description, check))
         }
 
         /// With a strategy for when the answer is refused, instead of the session's.
@@ -247,7 +258,7 @@ impl<C: Component> Act<C> {
         Self { call: Call::new(session), action: Arc::new(action) }
     }
 
-    call_setters!();
+    call_setters!(C::Output);
 
     /// Runs the call and gives all attempts with their verdicts. Unmet requirements are not an error
     /// here.

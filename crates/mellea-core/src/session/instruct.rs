@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use super::act::{Call, CallFuture, call_setters};
 use super::{OutputStream, Session};
 use crate::backend::{ChatRequest, Format};
-use crate::component::{Arg, Representation};
-use crate::component::{Answer, Component, Instruction, Refusal};
+use crate::component::{Answer, Arg, Component, Instruction, Refusal, Representation, stable_json};
 use crate::content::Content;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::ModelOutput;
-use crate::requirement::{Candidate, Requirement, check_all};
+use crate::prompt;
+use crate::requirement::{Candidate, Outcome, Requirement, Verdict, check_all};
 use crate::sampling::{Output, SamplingResult};
 use crate::schema::Schema;
 use crate::thunk::Thunk;
@@ -64,23 +64,34 @@ impl Instruct {
     }
 
     /// Gives the answer a form without giving it a type: text that this regular expression matches
-    /// as a whole.
+    /// as a whole. It is enforced by the backend where it can, and checked in any case; white space
+    /// around the text is cut off if that makes it match. See [`Format::regex`] for the syntax.
     pub fn matching(mut self, regex: impl Into<String>) -> Self {
-        self.instruction = self.instruction.format(Format::Regex(regex.into()));
+        match Format::regex(regex) {
+            Ok(format) => self.instruction = self.instruction.format(format),
+            Err(error) => self.fault = self.fault.or(Some(error)),
+        }
         self
     }
 }
 
 impl<T: Send + Sync + 'static, R> Instruct<T, R> {
-    call_setters!();
+    call_setters!(T);
 
     /// Asks for a value of this type. Its JSON schema is stated in the prompt, enforced by the
     /// backend where it can, and checked in any case.
-    pub fn format<U: DeserializeOwned + JsonSchema>(mut self) -> Instruct<U, R> {
+    pub fn format<U: DeserializeOwned + JsonSchema + 'static>(mut self) -> Instruct<U, R> {
         let mut instruction = self.instruction;
         match Schema::of::<U>() {
             Ok(schema) => instruction = instruction.format(Format::JsonSchema(schema)),
             Err(error) => self.fault = self.fault.or(Some(error)),
+        }
+        // The compiler has seen them fit the type that the call gave until now.
+        let misfits: Vec<String> = self.call.requirements.iter().filter_map(Requirement::misfit::<U>).collect();
+        if !misfits.is_empty() {
+            let error = Error::from(ErrorKind::UncheckedRequirements(misfits))
+                .with_hint("give the call its type first, and its typed requirements after that");
+            self.fault = self.fault.or(Some(error));
         }
         Instruct {
             call: self.call,
@@ -112,13 +123,14 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         self
     }
 
-    /// With a named input, shown to the model as JSON.
+    /// With a named input, shown to the model as JSON. Maps are sorted by key and sets by element, so
+    /// that the prompt is the same every time.
     pub fn input<V: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &V) -> Self {
         let name = name.into();
-        match serde_json::to_value(value) {
+        match stable_json(value) {
             Ok(value) => {
                 self.inputs.push((name.clone(), value.clone()));
-                self.instruction = self.instruction.input(name, value);
+                self.instruction = self.instruction.stable_input(name, value);
             }
             Err(error) => {
                 let reason = format!("input `{name}` is no JSON: {error}");
@@ -128,20 +140,22 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         self
     }
 
-    /// With a piece of context that the answer should rest on, under a name.
+    /// With a piece of context that the answer should rest on, under a name. The text is data; for one
+    /// that uses variables see [`Arg::template`].
     pub fn grounding(mut self, name: impl Into<String>, text: impl Into<Arg>) -> Self {
         self.instruction = self.instruction.grounding(name, text);
         self
     }
 
-    /// With an example of what a good answer looks like for an input.
-    pub fn example(mut self, input: impl Into<String>, output: impl Into<String>) -> Self {
+    /// With an example of what a good answer looks like for an input. Both are data; for texts that
+    /// use variables see [`Arg::template`].
+    pub fn example(mut self, input: impl Into<Arg>, output: impl Into<Arg>) -> Self {
         self.instruction = self.instruction.example(input, output);
         self
     }
 
-    /// With an example of what a good answer looks like.
-    pub fn example_answer(mut self, output: impl Into<String>) -> Self {
+    /// With an example of what a good answer looks like. It is data, as in [`example`](Self::example).
+    pub fn example_answer(mut self, output: impl Into<Arg>) -> Self {
         self.instruction = self.instruction.example_answer(output);
         self
     }
@@ -228,21 +242,42 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
             return Err(fault);
         }
         if !self.preconditions.is_empty() {
-            check_inputs(&self.call, &self.inputs, &self.preconditions).await?;
+            let variables = Component::representation(&self.instruction)?.variables;
+            check_inputs(&self.call, &self.inputs, variables, &self.preconditions).await?;
         }
         Ok((self.call, Asked { instruction: self.instruction, read: self.read }))
     }
 }
 
-async fn check_inputs(call: &Call, inputs: &[(String, serde_json::Value)], preconditions: &[Requirement]) -> Result<()> {
+async fn check_inputs(
+    call: &Call,
+    inputs: &[(String, serde_json::Value)],
+    variables: Vec<(String, Arg)>,
+    preconditions: &[Requirement],
+) -> Result<()> {
     preconditions.iter().try_for_each(Requirement::ensure)?;
+    let plan = call.plan()?;
+    let texts = preconditions.iter().map(|requirement| requirement.statement().text).collect();
+    let texts = prompt::fill(&plan.prompts, plan.backend.model(), variables, texts).await?;
+    let preconditions: Vec<Requirement> = preconditions.iter().zip(texts).map(|(r, text)| r.filled(text)).collect();
     let lines: Vec<String> = inputs.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     let output = ModelOutput::new(lines.join("\n"));
     let context = Context::default();
-    let candidate = Candidate { output: &output, value: None, context: &context };
-    let verdicts = check_all(preconditions, &candidate, &call.plan()?.judge()).await;
-    let failed: Vec<String> = verdicts.iter().filter(|v| !v.passed()).map(|v| v.complaint().to_owned()).collect();
-    if failed.is_empty() { Ok(()) } else { Err(ErrorKind::PreconditionFailed(failed).into()) }
+    let verdicts = check_all(&preconditions, &Candidate::new(&output, &context), &plan.judge()).await;
+    let faults = || verdicts.iter().filter(|v| !v.passed());
+    // A check that could not be made says nothing about the inputs.
+    if let Some(error) = faults().filter(|v| v.result.outcome == Outcome::Error).find_map(|v| v.result.error.clone()) {
+        return Err(error);
+    }
+    let failed: Vec<String> = faults().filter_map(Verdict::complaint).map(str::to_owned).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let error = Error::from(ErrorKind::PreconditionFailed(failed));
+    Err(match faults().find_map(|v| v.result.error.clone()) {
+        Some(source) => error.with_source(source),
+        None => error,
+    })
 }
 
 /// An instruction whose answer has a type.

@@ -18,7 +18,7 @@ pub use complete::Complete;
 pub use instruct::{Bare, Generative, Instruct, Whole};
 pub use stream::OutputStream;
 pub use transform::{TransformCall, Transformed};
-pub use validate::Validate;
+pub use validate::{Validatable, Validate, ValidateTyped, ValidateValue};
 
 use crate::backend::{Backend, ChatRequest};
 use crate::component::{Component, Instruction, Query, Queryable, Resume};
@@ -28,7 +28,6 @@ use crate::message::Message;
 use crate::options::ModelOptions;
 use crate::output::ModelOutput;
 use crate::prompt::Prompts;
-use crate::requirement::Requirement;
 use crate::sampling::{CutPolicy, Output, SamplingStrategy};
 use crate::tool::{ToolPolicy, ToolResult};
 
@@ -136,8 +135,10 @@ impl Session {
     }
 
     /// Checks requirements against the last answer, or another output. The context stays as it is.
-    pub fn validate<R: Into<Requirement>>(&self, requirements: impl IntoIterator<Item = R>) -> Validate {
-        Validate::new(self.clone(), requirements.into_iter().map(Into::into).collect())
+    ///
+    /// Typed requirements are checked against a value: `m.validate([&adult]).value(&user)`.
+    pub fn validate<R: Validatable>(&self, requirements: impl IntoIterator<Item = R>) -> R::Call {
+        R::call(self.clone(), requirements)
     }
 
     /// Continues texts as they stand, without a chat template and without history. The context stays

@@ -8,6 +8,7 @@ mod context;
 mod fake;
 mod history;
 mod policies;
+mod requirements;
 mod secrets;
 mod send_sync;
 mod session;
