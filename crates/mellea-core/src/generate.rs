@@ -10,12 +10,11 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tracing::Instrument;
 
-use crate::backend::{Backend, ChatRequest, Event, EventStream, Format};
+use crate::backend::{Backend, ChatRequest, Event, EventStream, Format, guard};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::limit;
 use crate::output::{FinishReason, ModelOutput, Warning};
 use crate::telemetry;
-use crate::testing;
 use crate::thunk::{Delta, Shared};
 use crate::time::within;
 
@@ -33,7 +32,7 @@ pub(crate) type Accept = Box<dyn FnOnce(Arc<ModelOutput>) -> Result<Arc<ModelOut
 /// or as an error if `strict`.
 pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) -> Result<Vec<Warning>> {
     let place = |e: Error| e.at(backend.provider(), backend.model());
-    testing::guard(backend)?;
+    guard::check(backend)?;
     if request.messages.iter().all(crate::message::Message::is_empty) || !ends_with_a_question(request) {
         return Err(place(ErrorKind::EmptyPrompt.into()));
     }

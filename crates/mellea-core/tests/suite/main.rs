@@ -6,6 +6,7 @@ mod cassette;
 mod conformance;
 mod context;
 mod fake;
+mod recording;
 mod secrets;
 mod send_sync;
 mod session;
