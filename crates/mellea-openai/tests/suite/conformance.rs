@@ -19,11 +19,13 @@ async fn fixture(dialect: Dialect, responses: bool) -> Fixture {
         "additionalProperties": false,
     });
     let weather = ToolSpec::new("weather", "Tells the weather.", parameters);
+    let wire = Arc::clone(&server);
     Fixture::new(backend)
         .prompt("Say some words.")
         .long_prompt("Count the words.")
         .tool("What is the weather?", weather)
         .secret("sk-canary")
+        .wire(move || wire.requests().iter().map(Recorded::text).collect())
         .in_flight(move || server.in_flight())
         .limit(std::time::Duration::from_secs(30))
 }
