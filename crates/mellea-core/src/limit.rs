@@ -113,7 +113,7 @@ impl Limiter {
     /// [`ErrorKind::Config`] for a number that is not above 0, or makes more than a year between calls.
     pub fn per_second(self, calls: f64) -> Result<Self> {
         if interval(calls).is_none() {
-            return Err(config(format!("{calls} calls a second is no rate; give a number above 0, such as 0.5")));
+            return Err(config(format!("{calls} calls a second is not a rate; give a number above 0, such as 0.5")));
         }
         Ok(Self::with(Settings { per_second: Some(calls), ..self.0.settings }))
     }

@@ -6,7 +6,7 @@ use mellea_core::ToolSpec;
 use mellea_core::backend_conformance;
 use mellea_core::testing::conformance::Fixture;
 
-use super::{Dialect, at, json, simulator};
+use super::{Dialect, Recorded, at, json, simulator};
 
 async fn fixture(dialect: Dialect, responses: bool) -> Fixture {
     let server = Arc::new(simulator::start().await);
