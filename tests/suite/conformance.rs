@@ -14,6 +14,7 @@ async fn hf() -> Fixture {
         .long_prompt("Write an email to Alice inviting them to the launch.")
         .tool("What is the weather in Paris?", weather)
         .json("Extract the user's name and age from the text.\n\ntext = \"Alice is 31.\"\n\nAnswer with JSON: {\"name\": string, \"age\": integer}", user)
+        .no_wire("the model runs in this process")
         .raw_prompts(["Write an email to Bob", "What is 2 + 3?", "{\"name\":"])
 }
 

@@ -115,7 +115,7 @@ impl Limiter {
         if interval(calls).is_none() {
             return Err(Error::config(
                 "per_second",
-                format!("{calls} calls a second is no rate; give a number above 0, such as 0.5"),
+                format!("{calls} calls a second is not a rate; give a number above 0, such as 0.5"),
             ));
         }
         Ok(Self::with(Settings { per_second: Some(calls), ..self.0.settings }))

@@ -339,8 +339,8 @@ struct Shown<'a>(&'a Map<String, Value>);
 
 impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut all = Value::Object(self.0.clone());
-        Redactor::default().json(&mut all);
+        let mut all = self.0.clone();
+        Redactor::default().options(&mut all);
         all.fmt(f)
     }
 }

@@ -148,7 +148,7 @@ impl CallOptions {
         if let Some(value) = extra.shift_remove("extra_body").filter(|v| !v.is_null()) {
             match value {
                 Value::Object(body) => call.body = body,
-                other => return Err(invalid("extra_body", &other, "an object")),
+                _ => return Err(invalid("extra_body", &"[redacted]".into(), "an object")),
             }
         }
         Ok(call)

@@ -128,10 +128,12 @@ async fn fixture() -> Fixture {
         "properties": { "a": { "type": "integer" }, "unit": { "enum": ["m", "km"] } },
         "required": ["a", "unit"],
     });
+    let wire = Arc::clone(&server);
     Fixture::new(backend.build().unwrap())
         .long_prompt(LONG)
         .tool("Convert 3 m.", ToolSpec::new("convert", "Converts a length.", parameters))
         .secret("canary-key")
+        .wire(move || wire.requests().iter().map(Recorded::text).collect())
         .in_flight(move || server.in_flight())
         .limit(Duration::from_secs(60))
 }

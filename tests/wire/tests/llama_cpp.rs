@@ -76,6 +76,7 @@ fn finish(events: &[Event]) -> Option<&FinishReason> {
 /// The rules of the trait, on a real server.
 async fn fixture() -> Fixture {
     Fixture::new(backend())
+        .no_wire("a real server is at the other end")
         .secret(KEY)
         .prompt(MAIL)
         .long_prompt(MAIL)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
-use super::several::{answer_of, common, completion_of, place};
+use super::several::{Shared, answer_of, common, completion_of, place};
 use super::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::limit;
@@ -37,7 +37,11 @@ const MOST_BEFORE: usize = 64;
 /// [`source`](StdError::source) is a [`Tried`] that holds them.
 ///
 /// Names, default options and synonyms are those of the first backend, and options are resolved for
-/// it; it can do what all can do. The session's time limits hold for all attempts together, so set
+/// it; it can do what all can do. The common options go to every backend. A provider's own
+/// ([`RequestOptions::extra`](crate::RequestOptions::extra)), headers among them, stay with the
+/// first: they may be credentials. Another backend of the same provider's name gets them too, apart
+/// from headers and secrets; [`share_options`](Self::share_options) names what goes to all. What was
+/// left out is a warning on the answer. The session's time limits hold for all attempts together, so set
 /// [`begin_within`](Self::begin_within) where a backend may accept a request and then be silent.
 ///
 /// ```
@@ -58,12 +62,19 @@ pub struct Fallback {
     rest: Vec<Arc<dyn Backend>>,
     when: Arc<dyn Fn(&Error) -> bool + Send + Sync>,
     begin_within: Option<Duration>,
+    shared: Shared,
 }
 
 impl Fallback {
     /// Asks this backend first, and so far no other.
     pub fn new(first: impl Backend) -> Self {
-        Self { first: Arc::new(first), rest: Vec::new(), when: Arc::new(is_no_answer), begin_within: None }
+        Self {
+            first: Arc::new(first),
+            rest: Vec::new(),
+            when: Arc::new(is_no_answer),
+            begin_within: None,
+            shared: Shared::default(),
+        }
     }
 
     /// Asks this backend if those before it fail.
@@ -88,18 +99,50 @@ impl Fallback {
         self
     }
 
+    /// Sends these of a provider's own options to every backend: those that all of them know, such as
+    /// `top_p`. Others go to the first backend only.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use mellea_core::{ErrorKind, Fallback, ModelOptions, Session, testing::{Reply, ScriptedBackend}};
+    ///
+    /// let here = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("connection refused".into()))]);
+    /// let there = ScriptedBackend::new(["Paris"]);
+    /// let m = Session::new(Fallback::new(here).or(there.clone()).share_options(["top_p"]));
+    /// m.instruct("The capital of France?").option("top_p", 0.9).option("api_key", "secret").await?;
+    /// let sent = &there.requests()[0].options.extra;
+    /// assert!(sent.contains_key("top_p") && !sent.contains_key("api_key"));
+    /// # Ok::<(), mellea_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn share_options<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.shared.add(names);
+        self
+    }
+
+    /// The request as this backend gets it, and a warning that names what it does not get.
+    fn request_for(&self, backend: &Arc<dyn Backend>, mut request: ChatRequest) -> (ChatRequest, Option<Warning>) {
+        let left = self.shared.adapt(&self.first, backend, &mut request.options);
+        (request, left)
+    }
+
+    fn raw_request_for(&self, backend: &Arc<dyn Backend>, mut request: RawRequest) -> (RawRequest, Option<Warning>) {
+        let left = self.shared.adapt(&self.first, backend, &mut request.options);
+        (request, left)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
     /// What the answer of another backend than the first begins with.
-    fn preface(&self, backend: &dyn Backend, failed: &[Error], request: &ChatRequest) -> Vec<Event> {
+    fn preface(&self, backend: &dyn Backend, failed: &[Error], request: &ChatRequest, left: Option<Warning>) -> Vec<Event> {
         if failed.is_empty() {
             return Vec::new();
         }
         let known = self.first.unsupported(request);
         let others = backend.unsupported(request).into_iter().filter(|warning| !known.contains(warning));
-        let warnings = std::iter::once(answered_by(backend, failed)).chain(others).map(Event::Warning);
+        let warnings = std::iter::once(answered_by(backend, failed)).chain(left).chain(others).map(Event::Warning);
         warnings.chain([Event::Model(backend.model().to_owned())]).collect()
     }
 }
@@ -225,9 +268,10 @@ impl Backend for Fallback {
         let mut failed = Vec::new();
         for backend in self.all() {
             let limit = self.begin_within.filter(|_| failed.len() < self.rest.len());
-            match begin(&**backend, request.clone(), limit).await {
+            let (asked, left) = self.request_for(backend, request.clone());
+            match begin(&**backend, asked.clone(), limit).await {
                 Ok((begun, events)) => {
-                    let mut before = self.preface(&**backend, &failed, &request);
+                    let mut before = self.preface(&**backend, &failed, &asked, left);
                     before.extend(begun);
                     return Ok(answer_of(backend, before, events));
                 }
@@ -252,13 +296,15 @@ impl Backend for Fallback {
             if open.is_empty() {
                 break;
             }
-            let batch = open.iter().map(|(_, request, _)| request.clone()).collect();
+            let (batch, left): (Vec<_>, Vec<_>) =
+                open.iter().map(|(_, request, _): &(_, RawRequest, _)| self.raw_request_for(backend, request.clone())).unzip();
             let mut outputs = backend.complete(batch).await.into_iter();
-            for (i, request, mut failed) in std::mem::take(&mut open) {
+            for ((i, request, mut failed), left) in std::mem::take(&mut open).into_iter().zip(left) {
                 match completion_of(&**backend, outputs.next()) {
                     Ok(mut output) => {
                         if !failed.is_empty() {
                             output.warnings.push(answered_by(&**backend, &failed));
+                            output.warnings.extend(left);
                         }
                         results.push((i, Ok(output)));
                     }
@@ -281,6 +327,7 @@ impl fmt::Debug for Fallback {
             .field("first", &self.first)
             .field("rest", &self.rest)
             .field("begin_within", &self.begin_within)
+            .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
 }

@@ -31,6 +31,7 @@ mod cached;
 mod ext;
 mod fallback;
 mod format;
+pub(crate) mod guard;
 mod limited;
 mod round_robin;
 mod several;
@@ -72,7 +73,7 @@ pub use round_robin::RoundRobin;
 ///   nothing in silence.
 /// - Errors carry [`Error::at`](crate::Error::at) with provider and model; secrets never appear.
 ///
-/// [`testing::conformance`](crate::testing::conformance) checks an implementation.
+/// `testing::conformance`, behind the feature `testing`, checks an implementation.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The provider's name, such as `ollama`.

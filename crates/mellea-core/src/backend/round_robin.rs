@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::several::{answer_of, common, completion_of, place};
+use super::several::{Shared, answer_of, common, completion_of, place};
 use super::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
 use crate::error::{ErrorKind, Result};
-use crate::options::{ModelOption, ModelOptions};
+use crate::options::{ModelOption, ModelOptions, RequestOptions};
 use crate::output::{ModelOutput, Warning};
 
 /// Several backends that take turns: next call, next backend. It skips none; around it, or around
@@ -20,7 +20,9 @@ use crate::output::{ModelOutput, Warning};
 ///
 /// Names, default options and synonyms are those of the first backend, so all should be alike: the
 /// same model on several machines. It can do what all can do, and what one of them cannot honour is
-/// [`unsupported`](Backend::unsupported). Where an answer is another model's than the first's, an
+/// [`unsupported`](Backend::unsupported). A provider's own options, headers among them, go to those
+/// backends for which they were given, by the same rule as in a [`Fallback`](super::Fallback): what
+/// another one does not get is unsupported, unless [`share_options`](Self::share_options) names it. Where an answer is another model's than the first's, an
 /// [`Event::Model`] says so; errors say whose they are.
 ///
 /// ```
@@ -38,6 +40,7 @@ pub struct RoundRobin {
     first: Arc<dyn Backend>,
     rest: Vec<Arc<dyn Backend>>,
     next: Arc<AtomicUsize>,
+    shared: Shared,
 }
 
 impl RoundRobin {
@@ -48,7 +51,20 @@ impl RoundRobin {
     pub fn new<B: Backend>(backends: impl IntoIterator<Item = B>) -> Result<Self> {
         let mut backends = backends.into_iter().map(|backend| Arc::new(backend) as Arc<dyn Backend>);
         let first = backends.next().ok_or_else(|| ErrorKind::config("backends", "no backends were given to take turns"))?;
-        Ok(Self { first, rest: backends.collect(), next: Arc::default() })
+        Ok(Self { first, rest: backends.collect(), next: Arc::default(), shared: Shared::default() })
+    }
+
+    /// Sends these of a provider's own options to every backend, as
+    /// [`Fallback::share_options`](super::Fallback::share_options) does.
+    #[must_use]
+    pub fn share_options<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.shared.add(names);
+        self
+    }
+
+    /// See [`Shared::adapt`].
+    fn adapt(&self, backend: &Arc<dyn Backend>, options: &mut RequestOptions) -> Option<Warning> {
+        self.shared.adapt(&self.first, backend, options)
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<dyn Backend>> {
@@ -86,9 +102,13 @@ impl Backend for RoundRobin {
 
     fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        for warning in self.all().flat_map(|backend| backend.unsupported(request)) {
-            if !warnings.contains(&warning) {
-                warnings.push(warning);
+        for backend in self.all() {
+            let mut request = request.clone();
+            let left = self.adapt(backend, &mut request.options);
+            for warning in left.into_iter().chain(backend.unsupported(&request)) {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
             }
         }
         warnings
@@ -98,8 +118,10 @@ impl Backend for RoundRobin {
         self.all().any(|backend| backend.is_real())
     }
 
-    async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
+    async fn chat(&self, mut request: ChatRequest) -> Result<EventStream> {
         let backend = self.turn(self.next.fetch_add(1, Ordering::Relaxed));
+        // It is named in `unsupported`.
+        self.adapt(backend, &mut request.options);
         let events = backend.chat(request).await.map_err(|error| place(&**backend, error))?;
         let other = backend.model() != self.model();
         let before = if other { vec![Event::Model(backend.model().to_owned())] } else { Vec::new() };
@@ -119,8 +141,17 @@ impl Backend for RoundRobin {
         let batches = batches.into_iter().enumerate().filter(|(_, (places, _))| !places.is_empty());
         let answered = batches.map(|(i, (places, batch))| async move {
             let backend = self.turn(start.wrapping_add(i));
+            let mut batch: Vec<RawRequest> = batch;
+            let left: Vec<_> = batch.iter_mut().map(|request| self.adapt(backend, &mut request.options)).collect();
             let mut outputs = backend.complete(batch).await.into_iter();
-            places.into_iter().map(|place| (place, completion_of(&**backend, outputs.next()))).collect::<Vec<_>>()
+            let output_of = |(place, left): (usize, Option<Warning>)| {
+                let mut output = completion_of(&**backend, outputs.next());
+                if let Ok(output) = &mut output {
+                    output.warnings.extend(left);
+                }
+                (place, output)
+            };
+            places.into_iter().zip(left).map(output_of).collect::<Vec<_>>()
         });
         let mut results: Vec<_> = join_all(answered).await.into_iter().flatten().collect();
         results.sort_by_key(|(place, _)| *place);
@@ -135,7 +166,6 @@ mod tests {
     use super::super::several::Named;
     use super::*;
     use crate::message::Message;
-    use crate::options::RequestOptions;
     use crate::testing::{Reply, ScriptedBackend};
 
     fn echo(name: &'static str) -> ScriptedBackend {
@@ -202,5 +232,28 @@ mod tests {
         assert_eq!(backend.capabilities(), can(Some(4), false));
         assert_eq!(backend.unsupported(&ChatRequest::default()), [warning("x"), warning("y")]);
         assert!(!backend.is_real());
+    }
+
+    #[tokio::test]
+    async fn a_providers_own_options_go_to_those_they_were_given_for() {
+        let machines = [Named("first", echo("a")), Named("second", echo("b"))].map(|named| Arc::new(named) as Arc<dyn Backend>);
+        let elsewhere = echo("c");
+        let all = || machines.iter().cloned().chain([Arc::new(elsewhere.clone()) as Arc<dyn Backend>]);
+        let options = ModelOptions::new().with("x", 1).with("api_key", "canary");
+        let options = ModelOptions::resolve([&options], &[]).unwrap().options;
+        let request = ChatRequest::new(vec![Message::user("Hello")]).options(options.clone());
+        let backend = RoundRobin::new(all()).unwrap();
+        let said: Vec<_> = backend.unsupported(&request).iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("named/second") && said[0].contains(": `api_key` (") && said[1].contains(": `x`, `api_key` ("));
+        for _ in 0..3 {
+            backend.chat(request.clone()).await.unwrap();
+        }
+        assert!(elsewhere.requests()[0].options.extra.is_empty());
+        let raw = (0..3).map(|i| RawRequest::new(i.to_string()).options(options.clone())).collect();
+        let warned: Vec<_> = backend.complete(raw).await.into_iter().map(|output| output.unwrap().warnings.len()).collect();
+        assert_eq!(warned, [0, 1, 1]);
+        let shared = RoundRobin::new(all()).unwrap().share_options(["x", "api_key"]);
+        assert!(shared.unsupported(&request).is_empty());
     }
 }

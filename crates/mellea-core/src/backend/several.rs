@@ -1,12 +1,70 @@
 //! What backends made of several others have in common.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 
 use super::{Backend, Capabilities, Event, EventStream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::ModelOutput;
+use crate::options::RequestOptions;
+use crate::output::{ModelOutput, Warning};
+use crate::redact;
+
+/// The names of a provider's own options that all backends get.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared(BTreeSet<String>);
+
+impl Shared {
+    pub(super) fn add<S: Into<String>>(&mut self, names: impl IntoIterator<Item = S>) {
+        self.0.extend(names.into_iter().map(Into::into));
+    }
+
+    /// Makes the options of a call, which were made for the first backend, those that another one
+    /// gets. The warning names those left out.
+    ///
+    /// The common options mean the same everywhere and go along. A provider's own
+    /// ([`extra`](RequestOptions::extra)) may be credentials, whatever their names, so they stay with
+    /// the provider that they were given for. A backend of the same provider's name may be another
+    /// account on another host: it gets them too, apart from headers and what is a secret by its name.
+    /// Shared options go to all. The other backend's own defaults take the place of the first's.
+    pub(super) fn adapt(
+        &self,
+        first: &Arc<dyn Backend>,
+        other: &Arc<dyn Backend>,
+        options: &mut RequestOptions,
+    ) -> Option<Warning> {
+        if Arc::ptr_eq(first, other) {
+            return None;
+        }
+        let all = std::mem::take(&mut options.extra);
+        let same = first.provider() == other.provider();
+        let defaults = if all.is_empty() { Default::default() } else { first.default_options() };
+        let mut left = Vec::new();
+        for (name, value) in all {
+            if self.0.contains(&name) || (same && !redact::holds_secret(&name, &value)) {
+                options.extra.insert(name, value);
+            } else if !value.is_null() && defaults.extra().get(&name) != Some(&value) {
+                left.push(format!("`{name}`"));
+            }
+        }
+        let synonyms = other.synonyms();
+        for (name, value) in other.default_options().extra() {
+            if !options.extra.contains_key(name) && !synonyms.iter().any(|(synonym, _)| synonym == name) {
+                options.extra.insert(name.clone(), value.clone());
+            }
+        }
+        (!left.is_empty()).then(|| Warning::Other {
+            message: format!(
+                "not sent to {}/{}, as given for {}: {} (`share_options` sends them along)",
+                other.provider(),
+                other.model(),
+                first.provider(),
+                left.join(", "),
+            ),
+        })
+    }
+}
 
 /// What all of them can do.
 pub(super) fn common<'b>(backends: impl Iterator<Item = &'b Arc<dyn Backend>>) -> Capabilities {

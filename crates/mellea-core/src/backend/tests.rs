@@ -36,8 +36,20 @@ fn answer(request: &ChatRequest) -> Reply {
 
 fn script() -> ScriptedBackend {
     ScriptedBackend::empty()
-        .unsupported(Warning::Other { message: "options are not looked at".into() })
+        .unsupported(Warning::Other { message: NOT_LOOKED_AT.into() })
         .answer_with(|request| Some(answer(request)))
+}
+
+/// What a script does not do, whatever it sends.
+const NOT_LOOKED_AT: &str = "not looked at: stop_sequences, max_new_tokens, logits";
+
+/// What a script was asked stands for what a backend sends.
+fn wire(script: ScriptedBackend) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+    move || {
+        let raw = script.raw_requests();
+        let raw = raw.iter().map(|request| serde_json::to_string(request).unwrap());
+        script.requests().iter().map(|request| serde_json::to_string(request).unwrap()).chain(raw).collect()
+    }
 }
 
 /// A script of which is known how many generations run.
@@ -100,8 +112,10 @@ impl Backend for Counted {
 /// A backend around one that can be looked into.
 async fn around<B: Backend>(make: impl FnOnce(Counted) -> B) -> Fixture {
     let running = Arc::new(AtomicUsize::new(0));
-    let backend = make(Counted(script(), Arc::clone(&running)));
+    let script = script();
+    let backend = make(Counted(script.clone(), Arc::clone(&running)));
     Fixture::new(backend)
+        .wire(wire(script))
         .tool("Add one to one.", adder())
         .secret("canary-3c1f")
         .in_flight(move || running.load(Ordering::SeqCst))
@@ -142,8 +156,8 @@ impl AsBackend for ScriptedBackend {}
 async fn around_schemas<B: Backend>(make: impl FnOnce(Schemas) -> B) -> Fixture {
     let quiet = Capabilities { tools: false, ..Backend::capabilities(&schema_backend(1)) };
     let backend = schema_backend(1).capabilities(quiet);
-    let backend = backend.unsupported(Warning::Other { message: "options are not looked at".into() });
-    Fixture::new(make(Schemas(backend))).limit(Duration::from_secs(20))
+    let backend = backend.unsupported(Warning::Other { message: format!("{NOT_LOOKED_AT}, tools") });
+    Fixture::new(make(Schemas(backend.clone()))).wire(wire(backend)).limit(Duration::from_secs(20))
 }
 
 fn limiter() -> Limiter {
@@ -158,7 +172,7 @@ fn some(n: usize) -> NonZeroUsize {
 fn fallen_back(backend: impl Backend) -> Fallback {
     let down = ScriptedBackend::empty()
         .capabilities(backend.capabilities())
-        .unsupported(Warning::Other { message: "options are not looked at".into() })
+        .unsupported(Warning::Other { message: NOT_LOOKED_AT.into() })
         .answer_with(|_| Some(Reply::refuse(ErrorKind::connection("", "connection refused"))));
     Fallback::new(down).or(backend)
 }

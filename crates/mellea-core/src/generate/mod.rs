@@ -29,7 +29,7 @@ use crate::time::within;
 /// or as an error if `strict`.
 pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) -> Result<Vec<Warning>> {
     let place = |e: Error| e.at(backend.provider(), backend.model());
-    crate::testing::guard(backend)?;
+    crate::backend::guard::check(backend)?;
     if request.messages.iter().all(|message| message.is_empty()) || !ends_with_a_question(request) {
         return Err(place(ErrorKind::EmptyPrompt.into()));
     }

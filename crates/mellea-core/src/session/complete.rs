@@ -4,11 +4,10 @@ use std::future::IntoFuture;
 
 use super::Session;
 use super::act::{Call, CallFuture};
-use crate::backend::{Format, RawRequest};
+use crate::backend::{Format, RawRequest, guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{ModelOptions, OptionKey, OptionValue};
 use crate::output::ModelOutput;
-use crate::testing;
 
 /// A call that continues texts without a chat template, see [`Session::complete`].
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ impl IntoFuture for Complete {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let plan = self.call.plan()?;
-            testing::guard(&*plan.backend)?;
+            guard::check(&*plan.backend)?;
             let place = |error: Error| error.at(plan.backend.provider(), plan.backend.model());
             // Empty prompts never reach the backend, and keep their place among the results.
             let asked: Vec<bool> = self.prompts.iter().map(|prompt| !prompt.trim().is_empty()).collect();

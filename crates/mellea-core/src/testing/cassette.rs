@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
+use super::file;
 use crate::backend::{Capabilities, ChatRequest, Event, RawRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{ModelOption, ModelOptions};
@@ -18,8 +19,9 @@ const VERSION: u32 = 1;
 
 /// Recorded calls of a backend: what was asked, and what came back.
 ///
-/// A cassette holds no secrets and no times. Recording the same answers to the same calls gives the
-/// same bytes, so a cassette can be kept beside the test that uses it and read in a review.
+/// A cassette holds no times, and no values of headers or of options that are not known to be
+/// harmless, see [`Recorder`](super::Recorder). Recording the same answers to the same calls gives
+/// the same bytes, so a cassette can be kept beside the test that uses it and read in a review.
 ///
 /// A [`Recorder`](super::Recorder) makes one, a [`Replayer`](super::Replayer) answers from one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,28 +128,25 @@ impl Cassette {
     /// [`ErrorKind::Testing`] if there is none, or none that this version can read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| at_path("cannot be read", path, e))?;
+        let text = file::read(path).map_err(|e| at_path("cannot be read", path, e))?;
         Self::from_json(&text).map_err(|e| e.with_hint(format!("record {} again", path.display())))
     }
 
-    /// Writes the cassette to a file; missing folders are made.
+    /// Writes the cassette to a file; missing folders are made. Only the user may read the file. It is
+    /// written beside its place first and then moved there, so it is never there in part.
     ///
     /// # Errors
-    /// [`ErrorKind::Testing`] if it cannot be written.
+    /// [`ErrorKind::Testing`] if it cannot be written, or if a symbolic link stands in its place.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = self.to_json()?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(path, text))
-            .map_err(|e| at_path("cannot be written", path, e))
+        file::write(path, &text).map_err(|e| at_path("cannot be written", path, e))
     }
 
     /// The cassette as JSON, one value to a line.
     ///
     /// # Errors
-    /// [`ErrorKind::Testing`] if it holds something that is no JSON.
+    /// [`ErrorKind::Testing`] if it holds something that is not JSON.
     pub fn to_json(&self) -> Result<String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|e| unreadable(&e))?;
         text.push('\n');
@@ -189,7 +188,7 @@ fn at_path(what: &str, path: &Path, error: std::io::Error) -> Error {
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {
-    ErrorKind::Testing(format!("this is no cassette: {error}")).into()
+    ErrorKind::Testing(format!("this is not a cassette: {error}")).into()
 }
 
 impl StoredOptions {
@@ -199,10 +198,8 @@ impl StoredOptions {
             value
         };
         let values = ModelOption::ALL.into_iter().filter_map(|key| Some((key, clean(options.get(key)?.clone()))));
-        let extra = match clean(Value::Object(options.extra().clone())) {
-            Value::Object(extra) => extra,
-            _ => Map::new(),
-        };
+        let mut extra = options.extra().clone();
+        redactor.options(&mut extra);
         Self { values: values.collect(), extra }
     }
 
@@ -223,15 +220,27 @@ pub(super) fn clean_raw_request(request: &RawRequest, redactor: &Redactor) -> Re
 }
 
 fn clean(request: serde_json::Result<Value>, redactor: &Redactor) -> Result<Value> {
-    let mut request = request.map_err(|e| Error::new(ErrorKind::Testing(format!("the request is no JSON: {e}"))))?;
+    let mut request = request.map_err(|e| Error::new(ErrorKind::Testing(format!("the request is not JSON: {e}"))))?;
     let Value::Object(parts) = &mut request else { return Ok(request) };
     for (name, part) in parts {
         match name.as_str() {
             "tools" | "format" => redactor.schema(part),
+            "options" => clean_options(part, redactor),
             _ => redactor.json(part),
         }
     }
     Ok(request)
+}
+
+/// The common options are typed; what a provider's own hold is not known.
+fn clean_options(options: &mut Value, redactor: &Redactor) {
+    let Value::Object(options) = options else { return };
+    for (name, value) in options {
+        match value {
+            Value::Object(extra) if name == "extra" => redactor.options(extra),
+            value => redactor.json(value),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,21 @@
 //! [`backend_conformance!`](crate::backend_conformance) makes a test of each. What a backend cannot
 //! do, as it says itself in its [`Capabilities`](crate::Capabilities), is not checked but reported.
 //!
+//! A backend that leaves out half of a request still answers. So the fixture shows what the backend
+//! sends, with [`Fixture::wire`], and the rules look for each part of a request there: every message,
+//! image, option and tool must be on the wire, or in a warning that names it, or be refused. A
+//! warning that comes with every request names nothing. A backend without a wire says so, with
+//! [`Fixture::no_wire`].
+//!
 //! ```
 //! use mellea_core::{backend_conformance, testing::{conformance::Fixture, schema_backend}};
 //!
 //! async fn fixture() -> Fixture {
-//!     Fixture::new(schema_backend(1)).prompt("Say something.")
+//!     let backend = schema_backend(1);
+//!     let sent = backend.clone();
+//!     Fixture::new(backend)
+//!         .prompt("Say something.")
+//!         .wire(move || sent.requests().iter().map(|request| serde_json::to_string(request).unwrap()).collect())
 //! }
 //!
 //! backend_conformance!(scripted, fixture());
@@ -15,12 +25,18 @@
 //! ```
 
 mod cases;
+mod thread;
+mod wire;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use crate::backend::Backend;
 use crate::schema::Schema;
@@ -38,7 +54,20 @@ pub struct Fixture {
     raw_prompts: Vec<String>,
     secret: Option<String>,
     in_flight: Option<Arc<dyn Fn() -> usize + Send + Sync>>,
+    wire: Wire,
+    no_usage: Option<String>,
     limit: Duration,
+}
+
+/// What can be seen of a backend's wire.
+#[derive(Clone)]
+enum Wire {
+    /// The fixture does not say.
+    Unsaid,
+    /// There is none, for this reason.
+    None(String),
+    /// The bodies of all requests so far.
+    Shown(Arc<dyn Fn() -> Vec<String> + Send + Sync>),
 }
 
 impl Fixture {
@@ -53,6 +82,8 @@ impl Fixture {
             raw_prompts: Vec::new(),
             secret: None,
             in_flight: None,
+            wire: Wire::Unsaid,
+            no_usage: None,
             limit: Duration::from_secs(120),
         }
     }
@@ -96,6 +127,26 @@ impl Fixture {
     /// Says how to see how many generations run at the other end.
     pub fn in_flight(mut self, count: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         self.in_flight = Some(Arc::new(count));
+        self
+    }
+
+    /// Shows the bodies of all requests that the backend has sent so far, in order: with a simulated
+    /// server, what the server got. JSON is read as such; other text is searched as it stands.
+    pub fn wire(mut self, sent: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.wire = Wire::Shown(Arc::new(sent));
+        self
+    }
+
+    /// Says why there is no wire to look at, as for a model inside the process. What only a wire can
+    /// show is then not checked; that messages count shows in the answer or its usage.
+    pub fn no_wire(mut self, reason: impl Into<String>) -> Self {
+        self.wire = Wire::None(reason.into());
+        self
+    }
+
+    /// Says why answers have no usage, as where the service reports none.
+    pub fn no_usage(mut self, reason: impl Into<String>) -> Self {
+        self.no_usage = Some(reason.into());
         self
     }
 
@@ -144,11 +195,28 @@ pub enum Case {
     Concurrency,
     /// Raw completions come one for each request, in order.
     Raw,
+    /// Every message of the conversation is sent, whole and in order: its blocks of text, the tools
+    /// that were called and what they gave.
+    History,
+    /// System messages are sent, wherever they stand, or named.
+    SystemPrompt,
+    /// Images and audio are sent, or named.
+    Media,
+    /// The common options are sent, or named.
+    Options,
+    /// Whether tools may or must be called is sent, or named.
+    ToolChoice,
+    /// A provider's own option is sent, or named.
+    OwnOptions,
+    /// Answers say how many tokens they took.
+    Usage,
+    /// A call leaves its thread to others while it waits.
+    Yields,
 }
 
 impl Case {
     /// All rules.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::Names,
         Self::Events,
         Self::Streaming,
@@ -163,6 +231,14 @@ impl Case {
         Self::Tools,
         Self::Concurrency,
         Self::Raw,
+        Self::History,
+        Self::SystemPrompt,
+        Self::Media,
+        Self::Options,
+        Self::ToolChoice,
+        Self::OwnOptions,
+        Self::Usage,
+        Self::Yields,
     ];
 }
 
@@ -172,7 +248,7 @@ pub enum Outcome {
     /// The rule is kept.
     Passed,
     /// The rule cannot be checked on this backend, for this reason.
-    NotApplicable(&'static str),
+    NotApplicable(String),
     /// The rule is broken, in this way.
     Failed(String),
 }
@@ -180,19 +256,26 @@ pub enum Outcome {
 /// Checks one rule.
 pub async fn check(case: Case, fixture: &Fixture) -> Outcome {
     if let Some(reason) = not_applicable(case, fixture) {
-        return Outcome::NotApplicable(reason);
+        return Outcome::NotApplicable(reason.into_owned());
     }
-    match tokio::time::timeout(fixture.limit, cases::check(case, fixture)).await {
-        Ok(Ok(())) => Outcome::Passed,
-        Ok(Err(fault)) => Outcome::Failed(fault),
+    let checked = AssertUnwindSafe(cases::check(case, fixture)).catch_unwind();
+    match tokio::time::timeout(fixture.limit, checked).await {
+        Ok(Ok(Ok(()))) => Outcome::Passed,
+        Ok(Ok(Err(fault))) => Outcome::Failed(fault),
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Outcome::Failed(format!("it panicked: {text}"))
+        }
         Err(_) => Outcome::Failed(format!("it took longer than {:?}", fixture.limit)),
     }
 }
 
 /// Why a rule cannot be checked on this backend, if it cannot.
-fn not_applicable(case: Case, fixture: &Fixture) -> Option<&'static str> {
+fn not_applicable(case: Case, fixture: &Fixture) -> Option<Cow<'static, str>> {
     let can = fixture.backend.capabilities();
-    let unless = |applies: bool, reason| if applies { None } else { Some(reason) };
+    let unless = |applies: bool, reason: &'static str| if applies { None } else { Some(reason.into()) };
+    let no_wire = || if let Wire::None(reason) = &fixture.wire { Some(reason.clone().into()) } else { None };
     match case {
         Case::DropStream | Case::DropCall => {
             unless(fixture.in_flight.is_some(), "the fixture does not say how many generations run (`in_flight`)")
@@ -200,7 +283,11 @@ fn not_applicable(case: Case, fixture: &Fixture) -> Option<&'static str> {
         Case::Secrets => unless(fixture.secret.is_some(), "the fixture names no `secret`"),
         Case::JsonSchema => unless(can.json_schema, "`capabilities().json_schema` is false"),
         Case::Tools if can.tools => unless(fixture.tool.is_some(), "the fixture has no `tool`"),
-        Case::Tools => Some("`capabilities().tools` is false"),
+        Case::Tools => Some("`capabilities().tools` is false".into()),
+        Case::Media if !can.images && !can.audio => Some("`capabilities()` has neither images nor audio".into()),
+        Case::ToolChoice if !can.tools => Some("`capabilities().tools` is false".into()),
+        Case::Media | Case::Options | Case::ToolChoice | Case::OwnOptions => no_wire(),
+        Case::Usage => fixture.no_usage.clone().map(Cow::Owned),
         _ => None,
     }
 }
@@ -254,7 +341,9 @@ macro_rules! backend_conformance {
             @tests $suite, $fixture;
             names: Names, events: Events, streaming: Streaming, drop_stream: DropStream, drop_call: DropCall,
             empty: Empty, secrets: Secrets, unsupported: Unsupported, stop_sequences: StopSequences,
-            one_token: OneToken, json_schema: JsonSchema, tools: Tools, concurrency: Concurrency, raw: Raw
+            one_token: OneToken, json_schema: JsonSchema, tools: Tools, concurrency: Concurrency, raw: Raw,
+            history: History, system_prompt: SystemPrompt, media: Media, options: Options, tool_choice: ToolChoice,
+            own_options: OwnOptions, usage: Usage, yields: Yields
         }
     };
     (@tests $suite:ident, $fixture:expr; $($name:ident: $case:ident),*) => {

@@ -1,12 +1,14 @@
 //! Errors in a form that can be stored and made into an error of the same kind again.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, ProviderError, TimeoutPhase};
-use crate::redact::Redactor;
+use crate::options::ModelOption;
+use crate::redact::{REDACTED, Redactor};
 
 /// A recorded error: its kind's name, its text, and what it takes to make it again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,12 +30,13 @@ impl Fault {
     /// nothing that could be stored, the second is in the events before it.
     pub(super) fn record(error: &Error, redactor: &Redactor) -> Self {
         let clean = |text: &str| redactor.text(text).into_owned();
-        let debug = format!("{:?}", error.kind());
-        let mut details = details(error.kind());
+        let kind = cleaned(error.kind(), redactor);
+        let debug = format!("{kind:?}");
+        let mut details = details(&kind);
         redactor.json(&mut details);
         Self {
             kind: debug.chars().take_while(char::is_ascii_alphanumeric).collect(),
-            text: clean(&error.kind().to_string()),
+            text: clean(&kind.to_string()),
             details,
             provider: error.provider().map(str::to_owned),
             model: error.model().map(str::to_owned),
@@ -109,6 +112,21 @@ impl Fault {
     }
 }
 
+/// A refused value is shown as options are: only of those that may be shown.
+fn cleaned<'k>(kind: &'k ErrorKind, redactor: &Redactor) -> Cow<'k, ErrorKind> {
+    match kind {
+        ErrorKind::InvalidOption { option, expected, .. } if !is_common(option) && !redactor.shows(option) => {
+            let (option, expected) = (option.clone(), expected.clone());
+            Cow::Owned(ErrorKind::InvalidOption { option, value: REDACTED.to_owned(), expected })
+        }
+        kind => Cow::Borrowed(kind),
+    }
+}
+
+fn is_common(option: &str) -> bool {
+    ModelOption::ALL.iter().any(|known| known.name() == option)
+}
+
 fn details(kind: &ErrorKind) -> Value {
     match kind {
         ErrorKind::Busy(message)
@@ -180,7 +198,7 @@ mod tests {
             ErrorKind::ModelNotFound("m".into()),
             ErrorKind::ModelFile { file: "a".into(), reason: "b".into() },
             ErrorKind::Tool { tool: "a".into(), reason: "b".into() },
-            ErrorKind::InvalidOption { option: "a".into(), value: "b".into(), expected: "c".into() },
+            ErrorKind::InvalidOption { option: "top_k".into(), value: "b".into(), expected: "c".into() },
             ErrorKind::SchemaUnsupported { keyword: "a".into(), path: "b".into() },
             ErrorKind::SchemaMismatch { path: "/a".into(), expected: "b".into(), found: "c".into() },
             ErrorKind::Truncated { limit: Some(5), produced: 5 },
@@ -207,6 +225,15 @@ mod tests {
         let error = Error::new(ErrorKind::PreconditionFailed(vec!["a".into(), "b".into()]));
         let again = Fault::record(&error, &Redactor::default()).replay();
         assert_eq!(again.to_string(), error.to_string());
+    }
+
+    #[test]
+    fn a_refused_value_stays_only_where_options_are_shown() {
+        for (option, stays) in [("seed", true), ("top_p", true), ("connection_string", false)] {
+            let kind = ErrorKind::InvalidOption { option: option.into(), value: "canary".into(), expected: "a number".into() };
+            let stored = serde_json::to_string(&Fault::record(&kind.into(), &Redactor::default())).unwrap();
+            assert_eq!(stored.contains("canary"), stays, "{stored}");
+        }
     }
 
     #[test]

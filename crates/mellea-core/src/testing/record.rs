@@ -12,16 +12,27 @@ use futures_core::Stream;
 use super::cassette::{self, Cassette, Chat, Completed, Completion, Ended, StoredOptions};
 use super::fault::Fault;
 use crate::backend::{Backend, Capabilities, ChatRequest, Event, EventStream, RawRequest};
-use crate::error::{Error, Result};
-use crate::options::{ModelOption, ModelOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{ModelOption, ModelOptions, RequestOptions};
 use crate::output::{ModelOutput, Warning};
 use crate::redact::Redactor;
 
+/// The most bytes of requests and answers that are kept unless told otherwise.
+const MAX_BYTES: usize = 256 << 20;
+
+/// About what the bookkeeping of a request or an event takes.
+const OVERHEAD: usize = 128;
+
 /// Records every call that passes through it, around any backend.
 ///
-/// Secrets do not get into the recording: values of keys such as `api_key`, `authorization`,
-/// `password` or `token`, texts of the shape of a key, and what [`redact`](Self::redact) names.
-/// Times are left out. Clones share the recording.
+/// Secrets do not get into the recording. The values of headers and of a provider's own options are
+/// blanked, except those that are known to be harmless (`top_p`, say) and those that
+/// [`allow`](Self::allow) names; calls that differ only in what is blanked count as equal. Out of
+/// everything else go the values of keys such as `api_key`, `authorization`, `password` or `token`,
+/// texts of the shape of a key, and what [`redact`](Self::redact) names. Times are left out.
+///
+/// A recording has a limit of 256 MiB, see [`max_bytes`](Self::max_bytes). Clones share the
+/// recording.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -40,10 +51,14 @@ pub struct Recorder<B> {
     backend: Arc<B>,
     tape: Arc<Mutex<Tape>>,
     redactor: Redactor,
+    max_bytes: usize,
 }
 
 #[derive(Default)]
 struct Tape {
+    /// About how many bytes it holds. Past the limit nothing more is kept.
+    bytes: usize,
+    full: bool,
     chats: Vec<Take>,
     completions: Vec<(RawRequest, Result<ModelOutput>)>,
 }
@@ -67,7 +82,24 @@ enum End {
 impl<B: Backend> Recorder<B> {
     /// Records what passes to and from this backend.
     pub fn new(backend: B) -> Self {
-        Self { backend: Arc::new(backend), tape: Arc::default(), redactor: Redactor::default() }
+        Self { backend: Arc::new(backend), tape: Arc::default(), redactor: Redactor::default(), max_bytes: MAX_BYTES }
+    }
+
+    /// Keeps the value of this option or header in the recording, whatever it is; see
+    /// [`Redactor::allow`]. The [`Replayer`](super::Replayer) must be told as well.
+    #[must_use]
+    pub fn allow(mut self, name: impl Into<String>) -> Self {
+        self.redactor.allow(name);
+        self
+    }
+
+    /// Keeps at most about this many bytes of requests and answers; 256 MiB otherwise. Calls go
+    /// through when there is no more room, but a recording that lacks some of them is no use: then
+    /// [`cassette`](Self::cassette) fails.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
     }
 
     /// Keeps this text out of the recording as well, wherever it would stand.
@@ -80,18 +112,26 @@ impl<B: Backend> Recorder<B> {
     /// What has been recorded so far, in the order in which the calls began.
     ///
     /// # Errors
-    /// [`ErrorKind::Testing`](crate::ErrorKind::Testing) if a request cannot be written as JSON.
+    /// [`ErrorKind::Testing`](crate::ErrorKind::Testing) if a request cannot be written as JSON, or if
+    /// there was no room for all calls.
     pub fn cassette(&self) -> Result<Cassette> {
         let (backend, redactor) = (&*self.backend, &self.redactor);
         let tape = self.tape();
+        if tape.full {
+            let message = format!("the recording is larger than {} bytes, so calls are missing", self.max_bytes);
+            return Err(ErrorKind::Testing(message).into());
+        }
         let chats = tape.chats.iter().map(|take| take.store(redactor)).collect::<Result<_>>()?;
-        let completions = tape.completions.iter().map(|(request, result)| {
-            let request = cassette::clean_raw_request(request, redactor)?;
-            Ok(Completion { request, result: store_completed(result, redactor) })
+        let completions = tape.completions.iter().map(|(raw, result)| {
+            let request = cassette::clean_raw_request(raw, redactor)?;
+            Ok(Completion { result: store_completed(result, redactor, &request_options(&raw.options, redactor)), request })
         });
         let mut cassette = Cassette::new(backend.provider(), backend.model());
         cassette.capabilities = backend.capabilities();
-        cassette.default_options = StoredOptions::record(&backend.default_options(), redactor);
+        // A name that means a common option is none of a provider's own.
+        let mut defaults = redactor.clone();
+        backend.synonyms().iter().for_each(|(name, _)| defaults.allow(*name));
+        cassette.default_options = StoredOptions::record(&backend.default_options(), &defaults);
         cassette.synonyms = backend.synonyms().iter().map(|(name, option)| ((*name).to_owned(), *option)).collect();
         cassette.chats = chats;
         cassette.completions = completions.collect::<Result<_>>()?;
@@ -109,30 +149,76 @@ impl<B: Backend> Recorder<B> {
     fn tape(&self) -> MutexGuard<'_, Tape> {
         lock(&self.tape)
     }
+
+    fn recording(&self, events: EventStream, number: Option<usize>) -> EventStream {
+        match number {
+            Some(number) => {
+                EventStream::new(Recording { events, tape: Arc::clone(&self.tape), number, max_bytes: self.max_bytes })
+            }
+            None => events,
+        }
+    }
 }
 
 fn lock(tape: &Mutex<Tape>) -> MutexGuard<'_, Tape> {
     tape.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Tape {
+    /// Whether there is room for so many bytes more, which it then counts. What does not fit ends the
+    /// recording, and frees what it holds.
+    fn takes(&mut self, bytes: usize, most: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > most && !self.full {
+            *self = Self { full: true, ..Self::default() };
+        }
+        !self.full
+    }
+}
+
+/// About how many bytes a value takes.
+fn size(value: &impl serde::Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(OVERHEAD);
+    // What cannot be written is reported when a cassette is made.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
+/// What is said about a call may repeat its options.
+fn request_options(options: &RequestOptions, redactor: &Redactor) -> Redactor {
+    redactor.knowing(&options.extra)
+}
+
 impl Take {
     fn store(&self, redactor: &Redactor) -> Result<Chat> {
+        let about = request_options(&self.request.options, redactor);
         Ok(Chat {
             request: cassette::clean_request(&self.request, redactor)?,
-            warnings: through_json(self.warnings.clone(), redactor),
-            events: clean_events(&self.events, redactor),
+            warnings: through_json(self.warnings.clone(), &about),
+            events: clean_events(&self.events, redactor, &about),
             ended: match &self.end {
                 End::Open => Ended::Dropped,
                 End::Complete => Ended::Complete,
-                End::Refused(error) => Ended::Refused(Fault::record(error, redactor)),
-                End::Failed(error) => Ended::Failed(Fault::record(error, redactor)),
+                End::Refused(error) => Ended::Refused(Fault::record(error, &about)),
+                End::Failed(error) => Ended::Failed(Fault::record(error, &about)),
             },
         })
     }
 }
 
 /// Events without secrets. Pieces of text that make up a secret only together become one piece.
-fn clean_events(events: &[Event], redactor: &Redactor) -> Vec<Event> {
+/// What the model says is cleaned as content; the rest is said about the call.
+fn clean_events(events: &[Event], redactor: &Redactor, about: &Redactor) -> Vec<Event> {
     let mut clean: Vec<Event> = events.iter().cloned().map(finite).collect();
     join_if_secret(&mut clean, redactor, |event| match event {
         Event::Text(text) => Some(text),
@@ -142,7 +228,11 @@ fn clean_events(events: &[Event], redactor: &Redactor) -> Vec<Event> {
         Event::Thinking(text) => Some(text),
         _ => None,
     });
-    clean.into_iter().map(|event| through_json(event, redactor)).collect()
+    let clean = clean.into_iter().map(|event| match event {
+        Event::Text(_) | Event::Thinking(_) | Event::ToolCall(_) | Event::Logprobs(_) => through_json(event, redactor),
+        event => through_json(event, about),
+    });
+    clean.collect()
 }
 
 fn join_if_secret(events: &mut Vec<Event>, redactor: &Redactor, text: fn(&mut Event) -> Option<&mut String>) {
@@ -178,9 +268,9 @@ fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(value: T, red
     serde_json::from_value(json).unwrap_or(value)
 }
 
-fn store_completed(result: &Result<ModelOutput>, redactor: &Redactor) -> Completed {
+fn store_completed(result: &Result<ModelOutput>, redactor: &Redactor, about: &Redactor) -> Completed {
     match result {
-        Err(error) => Completed::Error(Fault::record(error, redactor)),
+        Err(error) => Completed::Error(Fault::record(error, about)),
         Ok(output) => {
             let logits = output.logits.clone().map(finite_rows);
             let timeless = ModelOutput { latency: Default::default(), time_to_first_token: None, logits, ..output.clone() };
@@ -222,16 +312,20 @@ impl<B: Backend> Backend for Recorder<B> {
     async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
         let take =
             Take { request: request.clone(), warnings: self.backend.unsupported(&request), events: Vec::new(), end: End::Open };
+        let bytes = size(&take.request);
         let number = {
             let mut tape = self.tape();
-            tape.chats.push(take);
-            tape.chats.len() - 1
+            tape.takes(bytes, self.max_bytes).then(|| {
+                tape.chats.push(take);
+                tape.chats.len() - 1
+            })
         };
-        let recording = |events| Recording { events, tape: Arc::clone(&self.tape), number };
         match self.backend.chat(request).await {
-            Ok(events) => Ok(EventStream::new(recording(events))),
+            Ok(events) => Ok(self.recording(events, number)),
             Err(error) => {
-                end(&self.tape, number, End::Refused(error.clone()));
+                if let Some(number) = number {
+                    end(&self.tape, number, End::Refused(error.clone()));
+                }
                 Err(error)
             }
         }
@@ -239,7 +333,12 @@ impl<B: Backend> Backend for Recorder<B> {
 
     async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
         let results = self.backend.complete(requests.clone()).await;
-        self.tape().completions.extend(requests.into_iter().zip(results.iter().cloned()));
+        let bytes = requests.iter().map(size).chain(results.iter().flatten().map(size)).sum();
+        let mut tape = self.tape();
+        if tape.takes(bytes, self.max_bytes) {
+            tape.completions.extend(requests.into_iter().zip(results.iter().cloned()));
+        }
+        drop(tape);
         results
     }
 }
@@ -255,6 +354,7 @@ struct Recording {
     events: EventStream,
     tape: Arc<Mutex<Tape>>,
     number: usize,
+    max_bytes: usize,
 }
 
 impl Stream for Recording {
@@ -264,7 +364,10 @@ impl Stream for Recording {
         let item = std::task::ready!(Pin::new(&mut self.events).poll_next(cx));
         match &item {
             Some(Ok(event)) => {
-                if let Some(take) = lock(&self.tape).chats.get_mut(self.number) {
+                let mut tape = lock(&self.tape);
+                if tape.takes(size(event), self.max_bytes)
+                    && let Some(take) = tape.chats.get_mut(self.number)
+                {
                     take.events.push(event.clone());
                 }
             }
@@ -284,7 +387,12 @@ impl Stream for Recording {
 
 impl<B> Clone for Recorder<B> {
     fn clone(&self) -> Self {
-        Self { backend: Arc::clone(&self.backend), tape: Arc::clone(&self.tape), redactor: self.redactor.clone() }
+        Self {
+            backend: Arc::clone(&self.backend),
+            tape: Arc::clone(&self.tape),
+            redactor: self.redactor.clone(),
+            max_bytes: self.max_bytes,
+        }
     }
 }
 

@@ -23,8 +23,8 @@ type Synonyms = &'static [(&'static str, ModelOption)];
 /// Answers from a [`Cassette`], without a model.
 ///
 /// A request gets the recorded answer to an equal request; equal requests get theirs in the order of
-/// the recording, each once. Requests are compared as JSON, whole, after secrets and the judge's
-/// fence are taken out. A request that was not recorded is an error that shows where it first
+/// the recording, each once. Requests are compared as JSON, whole, after what the recorder blanks and
+/// the judge's fence are taken out. A request that was not recorded is an error that shows where it first
 /// differs from the nearest recorded one. A stream that the recorded caller dropped goes on for ever
 /// after its last event, as it did for that caller. Clones share what is used up.
 ///
@@ -68,6 +68,14 @@ impl Replayer {
     #[must_use]
     pub fn redact(mut self, secret: impl Into<String>) -> Self {
         self.redactor.add(secret.into());
+        self
+    }
+
+    /// Compares the value of this option or header, as [`Recorder::allow`](super::Recorder::allow)
+    /// kept it.
+    #[must_use]
+    pub fn allow(mut self, name: impl Into<String>) -> Self {
+        self.redactor.allow(name);
         self
     }
 

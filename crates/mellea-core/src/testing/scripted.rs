@@ -19,6 +19,9 @@ use crate::output::{FinishReason, ModelOutput, Usage, Warning};
 /// Rules ([`when`](Self::when), [`answer_with`](Self::answer_with)) are tried first, then the answers
 /// in order. A request for which there is no answer is an error. Clones share script and record.
 ///
+/// The record is bounded: it holds the last 1,000 requests, or fewer where they have more than 10,000
+/// messages between them; see [`keep`](Self::keep). [`calls`](Self::calls) counts all.
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use std::time::Duration;
@@ -44,9 +47,68 @@ pub struct ScriptedBackend {
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
+    /// How many requests are kept, if a test says so.
+    kept: Option<usize>,
     queue: VecDeque<Reply>,
-    requests: Vec<ChatRequest>,
-    raw_requests: Vec<RawRequest>,
+    chats: Record<ChatRequest>,
+    completions: Record<RawRequest>,
+}
+
+/// The most requests that are kept unless a test says otherwise.
+const KEPT: usize = 1_000;
+
+/// The most messages that kept requests have between them: in a long chat each request has all
+/// messages before it. The last request is kept whatever its length.
+const KEPT_MESSAGES: usize = 10_000;
+
+/// The last of many requests.
+struct Record<T> {
+    last: VecDeque<Arc<T>>,
+    /// How many messages those have between them.
+    messages: usize,
+    calls: usize,
+}
+
+impl<T> Default for Record<T> {
+    fn default() -> Self {
+        Self { last: VecDeque::new(), messages: 0, calls: 0 }
+    }
+}
+
+trait Recorded {
+    fn messages(&self) -> usize;
+}
+
+impl Recorded for ChatRequest {
+    fn messages(&self) -> usize {
+        self.messages.len()
+    }
+}
+
+impl Recorded for RawRequest {
+    fn messages(&self) -> usize {
+        1
+    }
+}
+
+impl<T: Recorded + Clone> Record<T> {
+    fn add(&mut self, request: Arc<T>, most: usize) {
+        self.calls += 1;
+        self.messages += request.messages();
+        self.last.push_back(request);
+        self.shorten(most);
+    }
+
+    fn shorten(&mut self, most: usize) {
+        while self.last.len() > most || (self.messages > KEPT_MESSAGES && self.last.len() > 1) {
+            let Some(gone) = self.last.pop_front() else { break };
+            self.messages = self.messages.saturating_sub(gone.messages());
+        }
+    }
+
+    fn to_vec(&self) -> Vec<T> {
+        self.last.iter().map(|request| T::clone(request)).collect()
+    }
 }
 
 type Answer = Box<dyn FnMut(&ChatRequest) -> Option<Reply> + Send>;
@@ -241,22 +303,46 @@ impl ScriptedBackend {
         self
     }
 
-    /// What it was asked, in order.
+    /// Keeps this many of the last requests; 1,000 otherwise. It holds for all clones.
+    #[must_use]
+    pub fn keep(self, requests: usize) -> Self {
+        let mut script = self.lock();
+        script.kept = Some(requests);
+        script.chats.shorten(requests);
+        script.completions.shorten(requests);
+        drop(script);
+        self
+    }
+
+    /// How often it was asked, in chats and raw completions together, kept or not.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        let script = self.lock();
+        script.chats.calls + script.completions.calls
+    }
+
+    /// What it was asked, in order, as far as it is [kept](Self::keep).
     #[must_use]
     pub fn requests(&self) -> Vec<ChatRequest> {
-        self.lock().requests.clone()
+        self.lock().chats.to_vec()
     }
 
-    /// What it was asked to continue, in order.
+    /// What it was asked last, without a copy.
+    #[must_use]
+    pub fn last_request(&self) -> Option<Arc<ChatRequest>> {
+        self.lock().chats.last.back().cloned()
+    }
+
+    /// What it was asked to continue, in order, as far as it is [kept](Self::keep).
     #[must_use]
     pub fn raw_requests(&self) -> Vec<RawRequest> {
-        self.lock().raw_requests.clone()
+        self.lock().completions.to_vec()
     }
 
-    /// The text of the last message of each request, in order.
+    /// The text of the last message of each request that is [kept](Self::keep), in order.
     #[must_use]
     pub fn prompts(&self) -> Vec<String> {
-        self.lock().requests.iter().filter_map(|r| r.messages.last()).map(|m| m.text().into_owned()).collect()
+        self.lock().chats.last.iter().filter_map(|r| r.messages.last()).map(|m| m.text().into_owned()).collect()
     }
 
     /// Whether every answer was asked for and every rule was used.
@@ -281,13 +367,18 @@ impl ScriptedBackend {
         assert_eq!(self.all_consumed(), Ok(()));
     }
 
+    fn note(&self, add: impl FnOnce(&mut Script, usize)) {
+        let mut script = self.lock();
+        let most = script.kept.unwrap_or(KEPT);
+        add(&mut script, most);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reply(&self, request: &ChatRequest) -> Result<Reply> {
         let mut script = self.lock();
-        script.requests.push(request.clone());
         for rule in &mut script.rules {
             if let Some(reply) = (rule.answer)(request) {
                 rule.used = true;
@@ -329,6 +420,8 @@ impl Backend for ScriptedBackend {
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream> {
+        let request = Arc::new(request);
+        self.note(|script, most| script.chats.add(Arc::clone(&request), most));
         let mut reply = self.reply(&request)?;
         sleep(reply.latency).await;
         match reply.refusal.take() {
@@ -340,8 +433,8 @@ impl Backend for ScriptedBackend {
     async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {
         let mut outputs = Vec::with_capacity(requests.len());
         for request in requests {
-            self.lock().raw_requests.push(request.clone());
-            let chat = ChatRequest::new([Message::user(request.prompt.as_str())]).options(request.options);
+            self.note(|script, most| script.completions.add(Arc::new(request.clone()), most));
+                        let chat = ChatRequest::new([Message::user(request.prompt.as_str())]).options(request.options);
             outputs.push(self.reply(&chat).and_then(|reply| {
                 let mut output = ModelOutput { provider: "scripted".into(), model: "script".into(), ..ModelOutput::default() };
                 if let Some(error) = reply.refusal {
@@ -367,7 +460,52 @@ impl fmt::Debug for ScriptedBackend {
         let script = self.lock();
         f.debug_struct("ScriptedBackend")
             .field("queued", &script.queue.len())
-            .field("requests", &script.requests.len())
+            .field("calls", &(script.chats.calls + script.completions.calls))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    #[tokio::test]
+    async fn the_record_holds_the_last_requests_and_counts_all() {
+        let backend = ScriptedBackend::empty().answer_with(|_| Some(Reply::text("x")));
+        let ask = |i: usize, messages: usize| {
+            let mut messages = vec![Message::user("before"); messages - 1];
+            messages.push(Message::user(i.to_string()));
+            backend.chat(ChatRequest::new(messages))
+        };
+        for i in 0..KEPT + 5 {
+            ask(i, 1).await.unwrap();
+        }
+        assert_eq!((backend.calls(), backend.requests().len(), backend.prompts()[0].as_str()), (KEPT + 5, KEPT, "5"));
+        // Each has all messages before it, as in a long chat.
+        for i in 1..=300 {
+            ask(i, 2 * i).await.unwrap();
+        }
+        let kept = backend.requests();
+        let messages: usize = kept.iter().map(|request| request.messages.len()).sum();
+        assert!(messages <= KEPT_MESSAGES && messages > KEPT_MESSAGES / 2, "{messages}");
+        assert_eq!(kept.last().unwrap().messages.len(), 600);
+        ask(1, KEPT_MESSAGES + 1).await.unwrap();
+        assert_eq!(backend.requests().len(), 1, "the last is kept whatever its length");
+        assert_eq!(backend.last_request().unwrap().messages.len(), KEPT_MESSAGES + 1);
+    }
+
+    #[tokio::test]
+    async fn how_many_are_kept_can_be_said() {
+        let backend = ScriptedBackend::empty().answer_with(|_| Some(Reply::text("x"))).keep(2);
+        let same = backend.clone();
+        for text in ["a", "b", "c"] {
+            same.chat(ChatRequest::new(vec![Message::user(text)])).await.unwrap();
+        }
+        same.complete((0..3).map(|i| RawRequest::new(i.to_string())).collect()).await;
+        assert_eq!(backend.prompts(), ["b", "c"]);
+        assert_eq!((backend.raw_requests().len(), backend.calls()), (2, 6));
+        assert!(backend.keep(0).requests().is_empty());
+        assert!(same.last_request().is_none());
     }
 }

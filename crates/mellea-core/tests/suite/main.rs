@@ -9,6 +9,7 @@ mod fake;
 mod history;
 mod policies;
 mod requirements;
+mod recording;
 mod secrets;
 mod send_sync;
 mod session;

@@ -293,11 +293,13 @@ pub(super) async fn fixture(
     let server = Arc::new(Server::start().await.unwrap());
     server.handle(handle);
     let backend = backend(settings(provider, model, &server.url())).unwrap();
+    let wire = Arc::clone(&server);
     Fixture::new(backend)
         .prompt("Say something nice.")
         .long_prompt("Count to one hundred in words.")
         .tool(CALL, weather())
         .secret(CANARY)
+        .wire(move || wire.requests().iter().map(Recorded::text).collect())
         .in_flight(move || server.in_flight())
 }
 

@@ -34,11 +34,13 @@ async fn fixture(model: &str) -> Fixture {
         "Tells the weather of a city.",
         json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": false}),
     );
+    let wire = Arc::clone(&server);
     Fixture::new(backend)
         .prompt("Say hello in five words.")
         .long_prompt("Count for a long time.")
         .tool("What is the weather?", weather)
         .secret(KEY)
+        .wire(move || wire.requests().iter().map(Recorded::text).collect())
         .in_flight(move || server.in_flight())
 }
 

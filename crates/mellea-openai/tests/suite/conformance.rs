@@ -6,7 +6,7 @@ use mellea_core::ToolSpec;
 use mellea_core::backend_conformance;
 use mellea_core::testing::conformance::Fixture;
 
-use super::{Dialect, at, json, simulator};
+use super::{Dialect, Recorded, at, json, simulator};
 
 async fn fixture(dialect: Dialect, responses: bool) -> Fixture {
     let server = Arc::new(simulator::start().await);
@@ -19,11 +19,13 @@ async fn fixture(dialect: Dialect, responses: bool) -> Fixture {
         "additionalProperties": false,
     });
     let weather = ToolSpec::new("weather", "Tells the weather.", parameters);
+    let wire = Arc::clone(&server);
     Fixture::new(backend)
         .prompt("Say some words.")
         .long_prompt("Count the words.")
         .tool("What is the weather?", weather)
         .secret("sk-canary")
+        .wire(move || wire.requests().iter().map(Recorded::text).collect())
         .in_flight(move || server.in_flight())
         .limit(std::time::Duration::from_secs(30))
 }

@@ -8,7 +8,7 @@ use crate::backend::{Backend, ChatRequest, RawRequest};
 use crate::options::RequestOptions;
 
 /// The request as text, in full: no two different requests have the same key. `None` if it cannot
-/// be written, as a request that is no JSON; it is not kept then.
+/// be written, which then is not kept.
 pub(super) fn of_chat(backend: &impl Backend, request: &ChatRequest) -> Option<Arc<str>> {
     let ChatRequest { messages, tools, format, options } = request;
     key(&("chat", backend.provider(), backend.model(), messages, tools, format, answer_options(options)))

@@ -172,7 +172,7 @@ impl Answer {
             + match self {
                 Self::Chat(events) => events.iter().map(weight).sum(),
                 Self::Raw(output) => {
-                    let scores = output.logits.iter().flatten().map(|row| row.len().saturating_mul(4)).sum::<usize>();
+                    let scores = output.logits.as_deref().map_or(0, scores);
                     let rest = ModelOutput { logits: None, text: String::new(), ..ModelOutput::clone(output) };
                     scores + output.text.len() + serde_json::to_string(&rest).map_or(0, |text| text.len())
                 }
@@ -188,12 +188,17 @@ pub(super) fn weight(event: &Event) -> usize {
             Event::Text(text) | Event::Thinking(text) | Event::ResponseId(text) | Event::Model(text) => text.len(),
             Event::ToolCall(call) => call.id.len() + call.name.len() + json(&call.arguments),
             Event::Warning(warning) => warning.to_string().len(),
-            Event::Logits(rows) => rows.iter().map(|row| row.len().saturating_mul(4)).sum(),
+            Event::Logits(rows) => scores(rows),
             Event::Logprobs(tokens) => tokens.iter().map(token_weight).sum(),
             Event::Raw(value) | Event::Replay(value) => json(value),
             Event::Finish(FinishReason::Other(text)) => text.len(),
             Event::Usage(_) | Event::Finish(_) => 0,
         }
+}
+
+/// Rows take room even if they are empty.
+fn scores(rows: &[Vec<f32>]) -> usize {
+    rows.iter().map(|row| size_of::<Vec<f32>>().saturating_add(row.len().saturating_mul(4))).sum()
 }
 
 fn token_weight(token: &TokenLogprob) -> usize {

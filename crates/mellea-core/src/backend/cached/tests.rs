@@ -202,6 +202,15 @@ async fn the_least_recently_used_goes_first() {
 }
 
 #[tokio::test]
+async fn empty_rows_of_scores_count_as_well() {
+    let rows = Event::Logits(vec![Vec::new(); 10_000]);
+    let reply = Reply::text("x").event_before_finish(rows);
+    let backend = ScriptedBackend::empty().answer_with(move |_| Some(reply.clone())).cached(some(8)).max_bytes(100_000);
+    events(&backend, asks("a")).await.unwrap();
+    assert_eq!(backend.stats().entries, 0, "240 kB of rows are too large");
+}
+
+#[tokio::test]
 async fn bytes_are_bounded_too() {
     let long = "x".repeat(10_000);
     let backend = ScriptedBackend::empty().answer_with(move |_| Some(Reply::text(long.clone())));

@@ -7,6 +7,7 @@ use super::*;
 use crate::backend::BackendExt;
 use crate::error::ProviderError;
 use crate::message::Message;
+use crate::options::RequestOptions;
 use crate::output::{FinishReason, Usage};
 use crate::session::Session;
 use crate::testing::{Reply, ScriptedBackend};
@@ -211,4 +212,68 @@ fn it_can_do_what_all_can_do() {
     assert_eq!(backend.capabilities(), can(false));
     assert!(!backend.is_real());
     assert!(format!("{backend:?}").contains("ScriptedBackend"));
+}
+
+/// All options of a call, those of a provider among them.
+fn request_with_options() -> ChatRequest {
+    let options = crate::options::ModelOptions::new()
+        .with(ModelOption::Temperature, 0.5)
+        .with("top_p", 0.9)
+        .with("api_key", "canary")
+        .with("x", "canary")
+        .with("extra_body", serde_json::json!({"a": [{"password": "canary"}]}))
+        .with("extra_headers", serde_json::json!({"X-Any": "canary"}))
+        .with("nothing", None::<f64>);
+    let mut request = request();
+    request.options = ModelOptions::resolve([&options], &[]).unwrap().options;
+    request
+}
+
+fn names(request: &RequestOptions) -> Vec<&str> {
+    request.extra.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_providers_own_options_stay_with_it() {
+    let refuses = || ScriptedBackend::empty().answer_with(|_| Some(Reply::refuse(down())));
+    let answers = || ScriptedBackend::empty().answer_with(|_| Some(Reply::text("x")));
+    // Another provider, one of the same name, and both with an option that is for all.
+    for (same, shared, expected, left) in [
+        (false, None, vec![], "`top_p`, `api_key`, `x`, `extra_body`, `extra_headers`"),
+        (false, Some("top_p"), vec!["top_p"], "`api_key`, `x`, `extra_body`, `extra_headers`"),
+        (true, None, vec!["top_p", "x", "nothing"], "`api_key`, `extra_body`, `extra_headers`"),
+        (true, Some("extra_headers"), vec!["top_p", "x", "extra_headers", "nothing"], "`api_key`, `extra_body`"),
+    ] {
+        let (first, second) = (refuses(), answers());
+        let backend = match same {
+            true => Named("first", first.clone()).or(Named("second", second.clone())),
+            false => Named("first", first.clone()).or(second.clone()),
+        };
+        let backend = backend.share_options(shared);
+        let all: Result<Vec<_>> =
+            backend.chat(request_with_options()).await.unwrap().collect::<Vec<_>>().await.into_iter().collect();
+        assert_eq!(first.requests()[0], request_with_options(), "the first gets all");
+        let got = &second.requests()[0].options;
+        assert_eq!((got.temperature, names(got)), (Some(0.5), expected.clone()));
+        let warned =
+            all.unwrap().into_iter().any(|event| matches!(event, Event::Warning(warning) if warning.to_string().contains(left)));
+        assert!(warned, "{left}");
+
+        let raw = RawRequest::new("x").options(request_with_options().options);
+        let output = backend.complete(vec![raw]).await.remove(0).unwrap();
+        assert_eq!(names(&second.raw_requests()[0].options), expected);
+        assert!(output.warnings.iter().any(|warning| warning.to_string().contains(left)), "{:?}", output.warnings);
+    }
+}
+
+#[tokio::test]
+async fn each_backend_has_its_own_defaults() {
+    let defaults = |value: &str| ModelOptions::new().with("extra_headers", serde_json::json!({"X-Key": value}));
+    let first = ScriptedBackend::new([Reply::refuse(down())]).default_options(defaults("first"));
+    let second = ScriptedBackend::new(["x"]).default_options(defaults("second"));
+    let m = Session::new(first.clone().or(second.clone()));
+    let output = m.chat("Hello").await.unwrap();
+    let sent = |backend: &ScriptedBackend| backend.requests()[0].options.extra["extra_headers"]["X-Key"].clone();
+    assert_eq!((sent(&first), sent(&second)), ("first".into(), "second".into()));
+    assert_eq!(output.output().warnings.len(), 1, "nobody asked for the first's defaults: {:?}", output.output().warnings);
 }

@@ -9,18 +9,18 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Case, Fixture};
+use super::{Case, Fixture, thread, wire};
 use crate::backend::{Backend, ChatRequest, Event, Format, RawRequest};
 use crate::content::{Audio, Content, Image};
 use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::options::RequestOptions;
-use crate::output::{FinishReason, ModelOutput, Usage};
+use crate::output::{FinishReason, ModelOutput, Usage, Warning};
 use crate::schema::Schema;
 use crate::tool::ToolSpec;
 
 /// How a rule is broken.
-type Fault = String;
+pub(super) type Fault = String;
 
 pub(super) async fn check(case: Case, fixture: &Fixture) -> Result<(), Fault> {
     match case {
@@ -38,29 +38,37 @@ pub(super) async fn check(case: Case, fixture: &Fixture) -> Result<(), Fault> {
         Case::Tools => tools(fixture).await,
         Case::Concurrency => concurrency(fixture).await,
         Case::Raw => raw(fixture).await,
+        Case::History => wire::history(fixture).await,
+        Case::SystemPrompt => wire::system_prompt(fixture).await,
+        Case::Media => wire::media(fixture).await,
+        Case::Options => wire::options(fixture).await,
+        Case::ToolChoice => wire::tool_choice(fixture).await,
+        Case::OwnOptions => wire::own_options(fixture).await,
+        Case::Usage => usage(fixture).await,
+        Case::Yields => thread::yields(fixture).await,
     }
 }
 
 /// A finished answer as far as two of them can be compared.
 #[derive(Debug, Default, PartialEq)]
-struct Answer {
-    text: String,
+pub(super) struct Answer {
+    pub(super) text: String,
     thinking: String,
     calls: Vec<(String, Value)>,
     finish: Option<FinishReason>,
-    prompt_tokens: Option<u64>,
+    pub(super) prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
 }
 
-fn greedy(max_new_tokens: u64) -> RequestOptions {
+pub(super) fn greedy(max_new_tokens: u64) -> RequestOptions {
     RequestOptions { temperature: Some(0.0), seed: Some(1), max_new_tokens: Some(max_new_tokens), ..RequestOptions::default() }
 }
 
-fn request(prompt: &str) -> ChatRequest {
+pub(super) fn request(prompt: &str) -> ChatRequest {
     ChatRequest::new(vec![Message::user(prompt)]).options(greedy(48))
 }
 
-async fn try_ask(backend: &dyn Backend, request: ChatRequest) -> Result<Vec<Event>> {
+pub(super) async fn try_ask(backend: &dyn Backend, request: ChatRequest) -> Result<Vec<Event>> {
     let mut stream = backend.chat(request).await?;
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
@@ -69,7 +77,7 @@ async fn try_ask(backend: &dyn Backend, request: ChatRequest) -> Result<Vec<Even
     Ok(events)
 }
 
-async fn ask(fixture: &Fixture, request: ChatRequest) -> Result<Answer, Fault> {
+pub(super) async fn ask(fixture: &Fixture, request: ChatRequest) -> Result<Answer, Fault> {
     let events = try_ask(&*fixture.backend, request).await.map_err(|error| format!("the call failed: {error}"))?;
     Ok(fold(events))
 }
@@ -91,7 +99,7 @@ fn fold(events: Vec<Event>) -> Answer {
     answer
 }
 
-fn ensure(holds: bool, fault: impl FnOnce() -> Fault) -> Result<(), Fault> {
+pub(super) fn ensure(holds: bool, fault: impl FnOnce() -> Fault) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(fault()) }
 }
 
@@ -131,6 +139,29 @@ async fn streaming(fixture: &Fixture) -> Result<(), Fault> {
         let whole = ask(fixture, request.clone()).await?;
         request.options.stream = true;
         equal(&whole, &ask(fixture, request).await?, "the unstreamed and the streamed answer")?;
+    }
+    Ok(())
+}
+
+/// Whether a warning names one of these words, or was not there before: one that comes with every
+/// request says nothing about this one.
+pub(super) fn named(said: &[Warning], before: &[Warning], words: &[&str]) -> bool {
+    said.iter().any(|warning| {
+        let text = warning.to_string().to_lowercase();
+        !before.contains(warning) || words.iter().any(|word| text.contains(word))
+    })
+}
+
+async fn usage(fixture: &Fixture) -> Result<(), Fault> {
+    for stream in [false, true] {
+        let mut request = request(&fixture.prompt);
+        request.options.stream = stream;
+        let answer = ask(fixture, request).await?;
+        let said = answer.prompt_tokens.or(answer.completion_tokens).is_some();
+        let how = if stream { "streamed" } else { "whole" };
+        ensure(said, || format!("a {how} answer has no usage; if the service reports none, say so with `no_usage`"))?;
+        let none = answer.completion_tokens == Some(0) && !answer.text.is_empty();
+        ensure(!none, || format!("a {how} answer took no tokens: {:?}", answer.text))?;
     }
     Ok(())
 }
@@ -232,21 +263,24 @@ async fn unsupported(fixture: &Fixture) -> Result<(), Fault> {
     let image = Image::from_base64(PIXEL).map_err(|error| error.to_string())?;
     let audio = Audio::from_base64(SILENCE, Some("wav")).map_err(|error| error.to_string())?;
     let with = |content: Content| ChatRequest::new(vec![Message::user(fixture.prompt.as_str()).content(content)]);
-    for (what, can, request) in [
-        ("images", can.images, with(image.into())),
-        ("audio", can.audio, with(audio.into())),
-        ("tools", can.tools, asked().tools(vec![tool])),
-        ("JSON schemas", can.json_schema, asked().format(Format::JsonSchema(schema))),
-        ("regular expressions", can.regex, asked().format(Format::Regex("[a-z]+".to_owned()))),
+    let before = fixture.backend.unsupported(&asked());
+    for (what, can, request, words) in [
+        ("images", can.images, with(image.into()), &["image"][..]),
+        ("audio", can.audio, with(audio.into()), &["audio"]),
+        ("tools", can.tools, asked().tools(vec![tool]), &["tool"]),
+        ("JSON schemas", can.json_schema, asked().format(Format::JsonSchema(schema)), &["schema", "json"]),
+        ("regular expressions", can.regex, asked().format(Format::Regex("[a-z]+".to_owned())), &["regular", "regex", "pattern"]),
     ] {
-        ensure(can || refused(fixture, &request).await, || format!("it has no {what}, but neither says so nor refuses them"))?;
+        let refused = can || named(&fixture.backend.unsupported(&request), &before, words);
+        let refused = refused || try_ask(&*fixture.backend, request).await.is_err();
+        ensure(refused, || format!("it has no {what}, but neither says so nor refuses them"))?;
     }
     for (what, options) in [
         ("logits", RequestOptions { logits: true, ..greedy(8) }),
         ("raw_logits", RequestOptions { raw_logits: true, ..greedy(8) }),
     ] {
         let request = asked().options(options);
-        if fixture.backend.unsupported(&request).is_empty() {
+        if !named(&fixture.backend.unsupported(&request), &before, &["logits"]) {
             let given = try_ask(&*fixture.backend, request).await;
             let honoured = match &given {
                 Ok(events) => events.iter().any(|event| matches!(event, Event::Logits(rows) if !rows.is_empty())),
@@ -259,23 +293,19 @@ async fn unsupported(fixture: &Fixture) -> Result<(), Fault> {
 }
 
 /// One white pixel, as PNG.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII=";
+pub(super) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII=";
 
 /// An empty WAV file.
-const SILENCE: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
-
-/// Whether the backend says that it cannot honour this, or does not answer it.
-async fn refused(fixture: &Fixture, request: &ChatRequest) -> bool {
-    !fixture.backend.unsupported(request).is_empty() || try_ask(&*fixture.backend, request.clone()).await.is_err()
-}
+pub(super) const SILENCE: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 async fn stop_sequences(fixture: &Fixture) -> Result<(), Fault> {
     let whole = ask(fixture, request(&fixture.prompt)).await?.text;
     let stop = whole.split_whitespace().skip(1).last();
     let Some(stop) = stop else { return Err(format!("the fixture's `prompt` must give two words or more, not {whole:?}")) };
     let mut stopped = request(&fixture.prompt);
+    let before = fixture.backend.unsupported(&stopped);
     stopped.options.stop_sequences = vec![stop.to_owned()];
-    if !fixture.backend.unsupported(&stopped).is_empty() {
+    if named(&fixture.backend.unsupported(&stopped), &before, &["stop"]) {
         return Ok(());
     }
     let answer = ask(fixture, stopped).await?;
@@ -285,8 +315,10 @@ async fn stop_sequences(fixture: &Fixture) -> Result<(), Fault> {
 async fn one_token(fixture: &Fixture) -> Result<(), Fault> {
     let whole = ask(fixture, request(&fixture.long_prompt)).await?;
     let mut short = request(&fixture.long_prompt);
+    short.options.max_new_tokens = None;
+    let before = fixture.backend.unsupported(&short);
     short.options.max_new_tokens = Some(1);
-    if !fixture.backend.unsupported(&short).is_empty() {
+    if named(&fixture.backend.unsupported(&short), &before, &["max_new_tokens"]) {
         return Ok(());
     }
     let answer = ask(fixture, short).await?;
@@ -343,6 +375,7 @@ async fn tools(fixture: &Fixture) -> Result<(), Fault> {
     let Some((prompt, tool)) = &fixture.tool else { return Ok(()) };
     let schema = Schema::from_value(tool.parameters.clone()).map_err(|error| error.to_string())?;
     let request = request(prompt).tools(vec![tool.clone()]);
+    wire::tool_is_sent(fixture, &request, tool).await?;
     let events = try_ask(&*fixture.backend, request).await.map_err(|error| format!("the call failed: {error}"))?;
     let calls: Vec<_> =
         events.iter().filter_map(|event| if let Event::ToolCall(call) = event { Some(call) } else { None }).collect();
