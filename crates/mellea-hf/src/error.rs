@@ -248,13 +248,8 @@ impl Error {
 
 /// Causes come from many libraries, some with line breaks or long excerpts: one short line is kept.
 fn one_line(text: &str) -> String {
-    const LONGEST: usize = 400;
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((cut, _)) = line.char_indices().nth(LONGEST) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    mellea_core::text::short_line(&line, 400).into_owned()
 }
 
 impl From<ErrorKind> for Error {

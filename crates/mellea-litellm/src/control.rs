@@ -1,6 +1,6 @@
 //! LiteLLM's own settings among the model options: they are about the call, not about the model.
 
-use mellea_core::{ErrorKind, ModelOption, ModelOptions, OptionValue, Result};
+use mellea_core::{ErrorKind, ModelOptions, Result};
 use serde_json::Value;
 
 use crate::builder::LiteLlmBuilder;
@@ -59,18 +59,10 @@ impl Control {
         if !options.extra().keys().any(|name| SETTINGS.contains(&name.as_str())) {
             return Ok(control);
         }
-        let mut rest = ModelOptions::new();
-        for option in ModelOption::ALL {
-            if let Some(value) = options.get(option) {
-                rest.set(option, value.clone());
-            }
-        }
-        if let Some(tools) = options.tools() {
-            rest.set(ModelOption::Tools, OptionValue::from(tools.clone()));
-        }
+        let mut rest = options.clone();
         for (name, value) in options.extra() {
-            if !control.set(name, value)? {
-                rest.set(name.as_str(), value.clone());
+            if control.set(name, value)? {
+                rest.remove(name.as_str());
             }
         }
         *options = rest;
@@ -121,6 +113,7 @@ fn invalid(option: &str, expected: &str) -> mellea_core::Error {
 
 #[cfg(test)]
 mod tests {
+    use mellea_core::ModelOption;
     use serde_json::json;
 
     use super::*;

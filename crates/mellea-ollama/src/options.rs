@@ -51,9 +51,7 @@ pub(crate) fn think(thinking: Thinking) -> Value {
     match thinking {
         Thinking::Off => false.into(),
         Thinking::On => true.into(),
-        Thinking::Low => "low".into(),
-        Thinking::Medium => "medium".into(),
-        Thinking::High => "high".into(),
+        level => level.word().into(),
     }
 }
 

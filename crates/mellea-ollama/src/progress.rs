@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mellea_core::text::one_line;
+
 /// The most layers that are added up.
 const MAX_LAYERS: usize = 1024;
 
@@ -86,7 +88,7 @@ pub(crate) fn bar() -> Option<Listener> {
 /// One line of at most 79 characters.
 fn line(progress: &PullProgress) -> String {
     const WIDTH: usize = 30;
-    let status: String = progress.status.chars().filter(|c| !c.is_control()).take(24).collect();
+    let status: String = one_line(&progress.status).chars().take(24).collect();
     let line = match progress.fraction() {
         Some(fraction) if progress.digest.is_some() => {
             let full = (fraction * WIDTH as f64) as usize;

@@ -93,7 +93,7 @@ impl Decoder {
             // A call of nothing cannot be answered.
             if call.function.name.is_empty() {
                 let message = "ollama sent a tool call without a name; it was left out".to_owned();
-                self.ready.push_back(Event::Warning(Warning::Other { message }));
+                self.ready.push_back(Event::Warning(Warning::Note { message }));
                 continue;
             }
             if self.called.len() >= MAX_CALLS {
@@ -153,13 +153,13 @@ impl Decoder {
         self.ready.push_back(Event::Raw(Value::Object(raw)));
         if self.bad > 0 {
             let message = format!("{} lines of the answer were no JSON and were left out", self.bad);
-            self.ready.push_back(Event::Warning(Warning::Other { message }));
+            self.ready.push_back(Event::Warning(Warning::Note { message }));
         }
         let used = prompt.unwrap_or(0).saturating_add(answer.unwrap_or(0));
         if let Some(window) = self.check.window.filter(|window| reason == "length" && used >= *window) {
             let message =
                 format!("the answer was cut because the window of {window} tokens is full; more `max_new_tokens` will not help");
-            self.ready.push_back(Event::Warning(Warning::Other { message }));
+            self.ready.push_back(Event::Warning(Warning::Note { message }));
         }
         if let Some(short) = self.check.shortfall(prompt.map(|p| p.saturating_add(cached.unwrap_or(0)))) {
             if self.check.policy == Truncation::Refuse {

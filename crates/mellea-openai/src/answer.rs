@@ -240,7 +240,7 @@ impl<D: Decode> Reading<D> {
         if let Some(fault) = &self.first_fault {
             let message =
                 format!("{} pieces of the stream could not be read and were left out: {}", self.unreadable, fault.kind());
-            self.out.push_back(Event::Warning(Warning::Other { message }));
+            self.out.push_back(Event::Warning(Warning::Note { message }));
         }
         match (self.decoder.end(&mut self.out), &self.frames) {
             (Err(fault), Some(frames)) => Err(fault.at(frames.place())),

@@ -298,7 +298,7 @@ impl Reader {
         }
         self.unreadable += 1;
         let message = format!("a piece of the stream could not be read and was left out: {}", error.kind());
-        self.events.push_back(Event::Warning(Warning::Other { message }));
+        self.events.push_back(Event::Warning(Warning::Note { message }));
         self.first_fault.get_or_insert(error);
         Ok(())
     }

@@ -23,10 +23,10 @@ pub(crate) fn chat(request: &ChatRequest, extra: Map<String, Value>, model: &str
         let tools: Vec<Value> = request.tools.iter().map(mellea_core::ToolSpec::to_openai).collect();
         body.insert("tools".to_owned(), tools.into());
         let (name, choice) = match &set.tool_choice {
-            None | Some(ToolChoice::Auto) => ("tool_choice_option", "auto".into()),
             Some(ToolChoice::None) => ("tool_choice_option", "none".into()),
             Some(ToolChoice::Required) => ("tool_choice_option", "required".into()),
             Some(ToolChoice::Tool(tool)) => ("tool_choice", json!({ "type": "function", "function": { "name": tool } })),
+            _ => ("tool_choice_option", "auto".into()),
         };
         body.insert(name.to_owned(), choice);
     }

@@ -214,7 +214,7 @@ impl Decoder {
         for call in std::mem::take(&mut self.calls) {
             if call.name.is_empty() {
                 let message = "the model made a tool call without a name; it was left out".to_owned();
-                events.push_back(Event::Warning(Warning::Other { message }));
+                events.push_back(Event::Warning(Warning::Note { message }));
                 continue;
             }
             let mut made = ToolCall::with_id(call.id, call.name, call.arguments);

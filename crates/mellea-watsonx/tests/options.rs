@@ -21,9 +21,9 @@ fn chat(option: ModelOption) -> (Value, Option<(&'static str, Value)>) {
         ModelOption::ToolChoice => (json!("required"), Some(("/tool_choice_option", json!("required")))),
         ModelOption::StopSequences => (json!(["END"]), Some(("/stop", json!(["END"])))),
         ModelOption::Tools => (Value::Null, Some(("/tools/0/function/name", json!("now")))),
-        // Both change how the call is made and not what its body is.
+        // All three change how the call is made and not what its body is.
         ModelOption::Stream => (json!(true), Some(("", Value::Null))),
-        ModelOption::StreamTimeout => (json!(5), Some(("", Value::Null))),
+        ModelOption::StreamTimeout | ModelOption::Timeout => (json!(5), Some(("", Value::Null))),
         ModelOption::Thinking => (json!("high"), None),
         ModelOption::ContextWindow => (json!(4096), None),
         ModelOption::Logits | ModelOption::RawLogits => (json!(true), None),

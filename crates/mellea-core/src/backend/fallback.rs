@@ -106,7 +106,7 @@ impl Fallback {
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// use mellea_core::{ErrorKind, Fallback, ModelOptions, Session, testing::{Reply, ScriptedBackend}};
     ///
-    /// let here = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("connection refused".into()))]);
+    /// let here = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("", "connection refused"))]);
     /// let there = ScriptedBackend::new(["Paris"]);
     /// let m = Session::new(Fallback::new(here).or(there.clone()).share_options(["top_p"]));
     /// m.instruct("The capital of France?").option("top_p", 0.9).option("api_key", "secret").await?;

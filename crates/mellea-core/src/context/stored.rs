@@ -128,5 +128,5 @@ fn read(json: &str) -> Result<Stored<Entry>> {
 }
 
 fn refused(reason: String, hint: &'static str) -> Error {
-    Error::from(ErrorKind::Config(reason)).with_hint(hint)
+    Error::config("context", reason).with_hint(hint)
 }

@@ -9,6 +9,7 @@ use crate::tool::Tools;
 
 /// An option's key: a [`ModelOption`], or a backend's own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OptionKey {
     /// An option that means the same everywhere.
     Model(ModelOption),
@@ -18,11 +19,25 @@ pub enum OptionKey {
 
 /// An option's value.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum OptionValue {
     /// A plain value.
     Json(Value),
     /// Tools.
     Tools(Tools),
+    /// A number that JSON does not know: infinite, or none at all. No option takes it.
+    NotFinite(f64),
+}
+
+impl OptionKey {
+    /// The option's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Model(option) => option.name(),
+            Self::Native(name) => name,
+        }
+    }
 }
 
 impl From<ModelOption> for OptionKey {
@@ -59,7 +74,20 @@ macro_rules! plain_values {
     )*};
 }
 
-plain_values!(bool, i32, i64, u32, u64, usize, f32, f64, &str, String, Value, Vec<String>, Vec<Value>);
+plain_values!(bool, i32, i64, u32, u64, usize, &str, String, Value, Vec<String>, Vec<Value>);
+
+impl From<f64> for OptionValue {
+    /// JSON knows no infinity: as `null` the option would silently be unset.
+    fn from(number: f64) -> Self {
+        if number.is_finite() { Self::Json(Value::from(number)) } else { Self::NotFinite(number) }
+    }
+}
+
+impl From<f32> for OptionValue {
+    fn from(number: f32) -> Self {
+        if number.is_finite() { Self::Json(Value::from(number)) } else { Self::NotFinite(number.into()) }
+    }
+}
 
 impl<const N: usize> From<[&str; N]> for OptionValue {
     fn from(texts: [&str; N]) -> Self {
@@ -84,9 +112,7 @@ impl From<Thinking> for OptionValue {
         Self::Json(match thinking {
             Thinking::Off => Value::Bool(false),
             Thinking::On => Value::Bool(true),
-            Thinking::Low => "low".into(),
-            Thinking::Medium => "medium".into(),
-            Thinking::High => "high".into(),
+            level => level.word().into(),
         })
     }
 }

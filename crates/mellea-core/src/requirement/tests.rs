@@ -208,7 +208,7 @@ async fn a_judges_reasoning_is_no_verdict() {
 
 #[tokio::test]
 async fn a_judge_that_cannot_be_reached_is_an_error() {
-    let refused = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("refused".into()))]);
+    let refused = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("", "refused"))]);
     let result = one("It is good.", "x", refused).await;
     assert_eq!(result.outcome, Outcome::Error);
     assert!(result.error.unwrap().is_retryable());

@@ -194,13 +194,13 @@ async fn a_validator_that_panics_loses_nothing() {
 
 #[tokio::test]
 async fn a_judge_that_cannot_be_reached_ends_the_call_with_the_attempt_on_record() {
-    let judge = ScriptedBackend::new([Reply::refuse(ErrorKind::Connection("refused".into()))]);
+    let judge = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("", "refused"))]);
     let m = Session::builder(ScriptedBackend::new(["one"])).judge(judge).build();
     let result = m.instruct("Write.").require("It is good.").sample().await.unwrap();
     assert!(matches!(result.stopped(), StopReason::Error(error) if error.attempt() == Some(1)));
     assert_eq!((result.attempts().len(), result.attempts()[0].text()), (1, "one"));
     assert_eq!(result.attempts()[0].verdicts[0].result.outcome, Outcome::Error);
-    assert!(matches!(result.into_result().unwrap_err().kind(), ErrorKind::Connection(_)));
+    assert!(matches!(result.into_result().unwrap_err().kind(), ErrorKind::Connection { .. }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -188,7 +188,7 @@ fn variables(options: &RequestOptions) -> Map<String, Value> {
             Thinking::Low => Some("low"),
             Thinking::Medium => Some("medium"),
             Thinking::High => Some("high"),
-            Thinking::On | Thinking::Off => None,
+            _ => None,
         };
         if let Some(effort) = effort {
             variables.insert("reasoning_effort".to_owned(), effort.into());

@@ -91,8 +91,8 @@ pub(crate) fn thinking(
         Thinking::Off => return ThinkingFields { field: Some(json!({"type": "disabled"})), ..ThinkingFields::default() },
         Thinking::On => None,
         Thinking::Low => Some("low"),
-        Thinking::Medium => Some("medium"),
         Thinking::High => Some("high"),
+        _ => Some("medium"),
     };
     if facts.adaptive {
         // Models from 4.7 on keep their thoughts to themselves unless asked.
@@ -105,7 +105,7 @@ pub(crate) fn thinking(
     let budget = match wish {
         Thinking::Low => MIN_BUDGET,
         Thinking::High => 4 * MIN_BUDGET,
-        Thinking::Off | Thinking::On | Thinking::Medium => 2 * MIN_BUDGET,
+        _ => 2 * MIN_BUDGET,
     };
     // Thoughts count as part of the answer, and something must be left for it.
     let budget = match max_tokens {

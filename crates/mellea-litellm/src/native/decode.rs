@@ -92,7 +92,7 @@ impl Events {
                         self.unread,
                         self.fault.as_deref().unwrap_or_default()
                     );
-                    self.queue.push_back(Event::Warning(Warning::Other { message }));
+                    self.queue.push_back(Event::Warning(Warning::Note { message }));
                 }
                 (self.begun, self.finished) = (true, true);
             }

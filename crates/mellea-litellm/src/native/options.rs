@@ -18,6 +18,11 @@ pub(crate) fn other(message: impl Into<String>) -> Warning {
     Warning::Other { message: message.into() }
 }
 
+/// Something about the answer, not about what was asked for.
+pub(crate) fn note(message: impl Into<String>) -> Warning {
+    Warning::Note { message: message.into() }
+}
+
 pub(crate) fn unconstrained(reason: impl Into<String>) -> Warning {
     Warning::Unconstrained { reason: reason.into() }
 }

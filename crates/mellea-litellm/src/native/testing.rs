@@ -176,7 +176,7 @@ pub(super) fn option_contract<W: Wire>(wire: &W, synonyms: &[(&'static str, Mode
             ModelOption::SystemPrompt => request.messages.insert(0, Message::system("2357")),
             ModelOption::Thinking => options.set(option, Thinking::High),
             ModelOption::Stream => options.set(option, true),
-            ModelOption::StreamTimeout => options.set(option, 5.0),
+            ModelOption::StreamTimeout | ModelOption::Timeout => options.set(option, 5.0),
             ModelOption::Tools => request.tools = vec![weather()],
             ModelOption::ToolChoice => {
                 request.tools = vec![weather()];
@@ -203,7 +203,7 @@ pub(super) fn option_contract<W: Wire>(wire: &W, synonyms: &[(&'static str, Mode
         let call = |stream| format!("{:?}", wire.call(&client, stream));
         let honoured = match option {
             // The client's own affair.
-            ModelOption::StreamTimeout => true,
+            ModelOption::StreamTimeout | ModelOption::Timeout => true,
             ModelOption::Stream => with != without || call(true) != call(false),
             _ => with != without,
         };

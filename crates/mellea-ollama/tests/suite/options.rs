@@ -14,7 +14,7 @@ fn value(option: ModelOption) -> OptionValue {
         ModelOption::SystemPrompt => "You are brief.".into(),
         ModelOption::Thinking => Thinking::Medium.into(),
         ModelOption::Stream => true.into(),
-        ModelOption::StreamTimeout => 17.5.into(),
+        ModelOption::StreamTimeout | ModelOption::Timeout => 17.5.into(),
         ModelOption::Tools => Tools::new().with(tool_fn("now", "Tells the time.", |(): ()| Ok("noon"))).into(),
         ModelOption::ToolChoice => "required".into(),
         ModelOption::ContextWindow => 5555.into(),
@@ -44,8 +44,8 @@ async fn every_option_is_in_the_request_or_in_a_warning() {
             ModelOption::SystemPrompt => found("/messages/0", json!({"role": "system", "content": "You are brief."})),
             ModelOption::Thinking => found("/think", json!("medium")),
             ModelOption::Stream => found("/stream", json!(true)),
-            // It never leaves this machine; what it does is tested with the failures.
-            ModelOption::StreamTimeout => {}
+            // They never leave this machine; what the first does is tested with the failures.
+            ModelOption::StreamTimeout | ModelOption::Timeout => {}
             ModelOption::Tools => found("/tools/0/function/name", json!("now")),
             ModelOption::ContextWindow => found("/options/num_ctx", json!(5555)),
             ModelOption::StopSequences => found("/options/stop", json!(["HALT"])),

@@ -192,7 +192,7 @@ fn a_missing_count_is_zero_beside_one_that_is_there() {
 fn a_tool_call_without_a_name_is_a_warning() {
     let lines = [json!({"message": {"tool_calls": [{"function": {"arguments": {}}}, null]}}), end()];
     let events = decode(&lines);
-    assert_eq!(events.iter().filter(|e| matches!(e, Event::Warning(Warning::Other { .. }))).count(), 2);
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::Warning(Warning::Note { .. }))).count(), 2);
     assert!(events.contains(&Event::Finish(FinishReason::Stop)));
 }
 

@@ -171,10 +171,10 @@ fn tools(fields: &mut Fields<'_>, request: &ChatRequest, extra: &mut Map<String,
 fn tool_choice(choice: &mellea_core::ToolChoice) -> Value {
     use mellea_core::ToolChoice;
     match choice {
-        ToolChoice::Auto => "auto".into(),
         ToolChoice::None => "none".into(),
         ToolChoice::Required => "required".into(),
         ToolChoice::Tool(name) => serde_json::json!({ "type": "function", "function": { "name": name } }),
+        _ => "auto".into(),
     }
 }
 
@@ -226,8 +226,8 @@ fn effort(thinking: Thinking) -> &'static str {
     match thinking {
         Thinking::Off => "none",
         Thinking::Low => "low",
-        Thinking::On | Thinking::Medium => "medium",
         Thinking::High => "high",
+        _ => "medium",
     }
 }
 

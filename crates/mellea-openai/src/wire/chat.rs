@@ -125,7 +125,7 @@ impl ChatDecoder {
         if !self.settings.says_finish && self.begun && !self.is_complete() {
             self.done = true;
             let message = "the server did not say that the answer is complete".to_owned();
-            out.push_back(Event::Warning(Warning::Other { message }));
+            out.push_back(Event::Warning(Warning::Note { message }));
         }
     }
 

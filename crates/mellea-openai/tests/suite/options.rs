@@ -23,8 +23,8 @@ fn set(option: ModelOption, to: &mut ChatRequest) -> Option<&'static str> {
         ModelOption::StopSequences => options.stop_sequences = vec!["4716".to_owned()],
         ModelOption::Logits => options.logits = true,
         ModelOption::RawLogits => options.raw_logits = true,
-        // It is a limit of this side; a test of its own is in `streams`.
-        ModelOption::StreamTimeout => return None,
+        // These are limits of this side; the first has a test of its own in `streams`.
+        ModelOption::StreamTimeout | ModelOption::Timeout => return None,
         other => panic!("{other:?} is new: where does it go?"),
     }
     Some(match option {

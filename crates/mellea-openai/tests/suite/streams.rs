@@ -133,7 +133,7 @@ async fn one_bad_event_does_not_spoil_the_others() {
     let (_server, backend) = serve([sse(&[&piece("a"), "data: {broken\n\n", ": ping\n\n", &piece("b"), &stop(), DONE])]).await;
     let answer = ask(&backend, streamed(hi())).await;
     assert_eq!(answer.text, "ab");
-    assert!(matches!(answer.warnings.as_slice(), [Warning::Other { message }] if message.starts_with("1 piece")), "{answer:?}");
+    assert!(matches!(answer.warnings.as_slice(), [Warning::Note { message }] if message.starts_with("1 piece")), "{answer:?}");
     let (_server, backend) = serve([sse(&["data: Internal Server Error\n\n"])]).await;
     let error = backend.chat(streamed(hi())).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::MalformedResponse { .. }), "{error:?}");

@@ -26,7 +26,7 @@ fn set(option: ModelOption) -> ModelOptions {
         ModelOption::SystemPrompt => options.with(option, "Be brief."),
         ModelOption::Thinking => options.with(option, "high"),
         ModelOption::Stream | ModelOption::Logits | ModelOption::RawLogits => options.with(option, true),
-        ModelOption::StreamTimeout => options.with(option, 7.5),
+        ModelOption::StreamTimeout | ModelOption::Timeout => options.with(option, 7.5),
         ModelOption::ToolChoice => options.with(option, "required"),
         ModelOption::ContextWindow => options.with(option, 5432),
         ModelOption::StopSequences => options.with(option, ["STOP HERE"]),
@@ -82,7 +82,7 @@ async fn every_option_is_on_the_wire_or_in_a_warning() {
                 (true, false) => "wire",
                 (false, true) => "warning",
                 // Our own clock.
-                (false, false) if option == ModelOption::StreamTimeout => "clock",
+                (false, false) if matches!(option, ModelOption::StreamTimeout | ModelOption::Timeout) => "clock",
                 // This wire always has a stream.
                 (false, false) if option == ModelOption::Stream && peer.always_streams => "always",
                 (false, false) => panic!("{} on {} is dropped in silence: {warnings:?}", option.name(), peer.name),

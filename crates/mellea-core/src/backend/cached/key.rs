@@ -23,7 +23,7 @@ pub(super) fn of_raw(backend: &impl Backend, request: &RawRequest) -> Option<Arc
 /// The options without those that change how an answer comes and not what it is, and without the
 /// order of a backend's own.
 fn answer_options(options: &RequestOptions) -> RequestOptions {
-    let mut options = RequestOptions { stream: false, stream_timeout: None, ..options.clone() };
+    let mut options = RequestOptions { stream: false, stream_timeout: None, timeout: None, ..options.clone() };
     options.extra.sort_keys();
     options
 }

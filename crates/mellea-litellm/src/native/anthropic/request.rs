@@ -88,10 +88,10 @@ fn tools(request: &ChatRequest, form: &Structured, one_by_one: bool, plan: &mut 
     let mut choice = match &request.options.tool_choice {
         _ if tools.is_empty() => None,
         None => None,
-        Some(ToolChoice::Auto) => Some(json!({"type": "auto"})),
         Some(ToolChoice::None) => Some(json!({"type": "none"})),
         Some(ToolChoice::Required) => Some(json!({"type": "any"})),
         Some(ToolChoice::Tool(name)) => Some(json!({"type": "tool", "name": name})),
+        Some(_) => Some(json!({"type": "auto"})),
     };
     if let Structured::Tool(schema) = form {
         // A model that thinks refuses to be forced.

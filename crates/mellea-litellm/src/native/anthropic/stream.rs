@@ -5,7 +5,7 @@ use mellea_http::SseEvent;
 use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault, read};
-use super::super::options::other;
+use super::super::options::note;
 use super::wire::{Delta, Message, StreamEvent, Tokens, finish};
 
 /// The most blocks that one answer may have.
@@ -75,7 +75,7 @@ impl MessageDecoder {
                 if self.emulation.call(out) {
                     Kind::Answer
                 } else {
-                    out.push(Event::Warning(other("the answer came twice; the first one counts")));
+                    out.push(Event::Warning(note("the answer came twice; the first one counts")));
                     Kind::Other
                 }
             }
@@ -141,7 +141,7 @@ impl MessageDecoder {
 
     fn stopped(&mut self, reason: Option<String>, details: Option<&Value>, out: &mut Events) {
         if let Some(why) = details.and_then(|details| details.get("explanation")?.as_str()) {
-            out.push(Event::Warning(other(format!("the provider refused: {why}"))));
+            out.push(Event::Warning(note(format!("the provider refused: {why}"))));
         }
         self.stop = reason.or(self.stop.take());
     }

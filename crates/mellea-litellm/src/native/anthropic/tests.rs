@@ -247,7 +247,7 @@ fn an_error_in_the_stream_is_one() {
 fn a_refusal_says_why() {
     let (events, _) = recorded(&new(), false, &corpus("anthropic/refusal.sse"));
     assert!(events.contains(&mellea_core::Event::Finish(FinishReason::ContentFilter)));
-    let why = |event: &mellea_core::Event| matches!(event, mellea_core::Event::Warning(Warning::Other { message }) if message.contains("declined"));
+    let why = |event: &mellea_core::Event| matches!(event, mellea_core::Event::Warning(Warning::Note { message }) if message.contains("declined"));
     assert!(events.iter().any(why));
 }
 

@@ -110,8 +110,8 @@ fn thinking(wire: &Converse, request: &ChatRequest, warnings: &mut Vec<Warning>)
     let level = match wish {
         Thinking::Off => None,
         Thinking::Low => Some("low"),
-        Thinking::On | Thinking::Medium => Some("medium"),
         Thinking::High => Some("high"),
+        _ => Some("medium"),
     };
     if wire.is_claude() {
         let thinking = claude::thinking(claude::facts(&wire.model), Some(wish), request.options.max_new_tokens, warnings);
@@ -149,9 +149,9 @@ fn tools(wire: &Converse, request: &ChatRequest, form: &Structured, plan: &mut P
     let mut choice = match &request.options.tool_choice {
         _ if request.tools.is_empty() => None,
         None | Some(ToolChoice::None) => None,
-        Some(ToolChoice::Auto) => Some(json!({"auto": {}})),
         Some(ToolChoice::Required) => Some(json!({"any": {}})),
         Some(ToolChoice::Tool(name)) => Some(json!({"tool": {"name": name}})),
+        Some(_) => Some(json!({"auto": {}})),
     };
     let forbidden = request.options.tool_choice == Some(ToolChoice::None);
     // Calls of earlier turns must be of tools that the request knows.

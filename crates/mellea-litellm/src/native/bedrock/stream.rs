@@ -4,7 +4,7 @@ use mellea_core::{Event, FinishReason, ToolCall};
 use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault};
-use super::super::options::{other, set};
+use super::super::options::{note, set};
 use super::super::turns;
 use super::frames::Message;
 use super::wire::{Answer, Delta, StreamEvent, Tokens, finish};
@@ -82,7 +82,7 @@ impl ConverseDecoder {
             if self.emulation.call(out) {
                 Kind::Answer
             } else {
-                out.push(Event::Warning(other("the answer came twice; the first one counts")));
+                out.push(Event::Warning(note("the answer came twice; the first one counts")));
                 Kind::Other
             }
         } else {

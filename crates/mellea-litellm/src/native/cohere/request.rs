@@ -59,7 +59,7 @@ fn thinking(wish: Thinking) -> Value {
         Thinking::Off => json!({"type": "disabled"}),
         Thinking::On | Thinking::High => json!({"type": "enabled"}),
         Thinking::Low => json!({"type": "enabled", "token_budget": 1024}),
-        Thinking::Medium => json!({"type": "enabled", "token_budget": 4096}),
+        _ => json!({"type": "enabled", "token_budget": 4096}),
     }
 }
 
@@ -74,9 +74,9 @@ fn tools(request: &ChatRequest, form: &Structured, plan: &mut Plan) {
     };
     let mut required = match choice {
         _ if tools.is_empty() => None,
-        None | Some(ToolChoice::Auto) => None,
         Some(ToolChoice::None) => Some("NONE"),
         Some(ToolChoice::Required | ToolChoice::Tool(_)) => Some("REQUIRED"),
+        _ => None,
     };
     if let Structured::Tool(schema) = form {
         if choice == Some(&ToolChoice::None) {

@@ -5,7 +5,7 @@ use mellea_http::SseEvent;
 use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault, read};
-use super::super::options::other;
+use super::super::options::note;
 use super::wire::{Answer, Delta, DeltaMessage, OneCall, Piece, StreamEvent, Tokens, finish};
 
 /// The most calls that one answer may have.
@@ -80,7 +80,7 @@ impl ChatDecoder {
             is_answer = self.emulation.call(out);
             is_extra = !is_answer;
             if is_extra {
-                out.push(Event::Warning(other("the answer came twice; the first one counts")));
+                out.push(Event::Warning(note("the answer came twice; the first one counts")));
             }
         }
         self.calls.push(Call { index, open: true, id, name, arguments: String::new(), is_answer, is_extra });

@@ -111,7 +111,6 @@ fn thinking(wish: Thinking, wire: &Contents, version: (u32, u32), warnings: &mut
         let level = match wish {
             Thinking::On => return Some(json!({"includeThoughts": true})),
             Thinking::Low => "LOW",
-            Thinking::Medium => "MEDIUM",
             Thinking::High => "HIGH",
             Thinking::Off => {
                 let level = if flash { "MINIMAL" } else { "LOW" };
@@ -119,6 +118,7 @@ fn thinking(wish: Thinking, wire: &Contents, version: (u32, u32), warnings: &mut
                 warnings.push(other(message));
                 return Some(json!({"thinkingLevel": level}));
             }
+            _ => "MEDIUM",
         };
         return Some(json!({"thinkingLevel": level, "includeThoughts": true}));
     }
@@ -136,8 +136,8 @@ fn thinking(wish: Thinking, wire: &Contents, version: (u32, u32), warnings: &mut
         }
         Thinking::On => -1,
         Thinking::Low => 1024,
-        Thinking::Medium => 8192,
         Thinking::High => 24_576,
+        _ => 8192,
     };
     Some(json!({"thinkingBudget": budget, "includeThoughts": true}))
 }
@@ -147,10 +147,10 @@ fn tools(request: &ChatRequest, form: &Structured, plan: &mut Plan) {
         request.tools.iter().map(|tool| declare(&tool.name, &tool.description, &tool.parameters)).collect();
     let choice = request.options.tool_choice.as_ref().filter(|_| !declared.is_empty());
     let mut config = choice.map(|choice| match choice {
-        ToolChoice::Auto => json!({"mode": "AUTO"}),
         ToolChoice::None => json!({"mode": "NONE"}),
         ToolChoice::Required => json!({"mode": "ANY"}),
         ToolChoice::Tool(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
+        _ => json!({"mode": "AUTO"}),
     });
     if let Structured::Tool(schema) = form {
         let chosen = matches!(choice, Some(ToolChoice::Tool(_)));

@@ -5,7 +5,7 @@ use mellea_http::SseEvent;
 use serde_json::{Map, Value, json};
 
 use super::super::decode::{Decoder, Emulation, Events, Fault};
-use super::super::options::{other, put};
+use super::super::options::{note, put};
 use super::wire::{Candidate, Chunk, Part, Tokens, finish};
 
 /// The most parts of an answer that are kept for the next turn.
@@ -54,7 +54,7 @@ impl ContentDecoder {
         if let Some(candidate) = chunk.candidates.into_iter().flatten().find(|candidate| candidate.index == 0) {
             self.candidate(candidate, out)?;
         } else if let Some(reason) = chunk.prompt_feedback.as_ref().and_then(|feedback| feedback.get("blockReason")?.as_str()) {
-            out.push(Event::Warning(other(format!("the prompt was blocked: {reason}"))));
+            out.push(Event::Warning(note(format!("the prompt was blocked: {reason}"))));
             self.finish = Some(FinishReason::ContentFilter);
         }
         // Every piece has the tokens so far.
@@ -73,7 +73,7 @@ impl ContentDecoder {
         }
         if let Some(reason) = candidate.finish_reason.as_deref().and_then(finish) {
             if let Some(why) = candidate.finish_message.filter(|why| !why.is_empty()) {
-                out.push(Event::Warning(other(format!("the model stopped: {why}"))));
+                out.push(Event::Warning(note(format!("the model stopped: {why}"))));
             }
             self.finish = Some(reason);
         }
@@ -106,7 +106,7 @@ impl ContentDecoder {
         for (name, value) in others {
             let Some(value) = value else { continue };
             if name == "inlineData" {
-                out.push(Event::Warning(other("a picture or sound in the answer was left out")));
+                out.push(Event::Warning(note("a picture or sound in the answer was left out")));
             }
             self.keep(Map::from_iter([(name.to_owned(), value)]), signature.clone())?;
         }
@@ -120,7 +120,7 @@ impl ContentDecoder {
             if self.emulation.call(out) {
                 out.text(arguments.to_string());
             } else {
-                out.push(Event::Warning(other("the answer came twice; the first one counts")));
+                out.push(Event::Warning(note("the answer came twice; the first one counts")));
             }
             return Ok(());
         }
