@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{ChatContext, Context, ContextPolicy, Entry, SimpleContext};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 #[derive(Serialize, Deserialize)]
 struct Stored<E> {

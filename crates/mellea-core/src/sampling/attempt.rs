@@ -210,7 +210,7 @@ impl fmt::Display for Attempt {
             };
             write!(f, "\n  {sign} {}", short_line(&verdict.requirement, SHOWN))?;
             if let Some(reason) = verdict.result.why() {
-                write!(f, " ({})", short_line(reason, SHOWN))?;
+                write!(f, " ({})", short_line(&reason, SHOWN))?;
             }
         }
         Ok(())

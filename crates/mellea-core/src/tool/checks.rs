@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::known::unnamed;
-use super::{ArgumentError, ArgumentPolicy, CheckedArguments, ToolOutcome, ToolSpec, args, check_arguments, plain};
+use super::{ArgumentError, ArgumentPolicy, CheckedArguments, ToolOutcome, ToolSpec, check_arguments, plain};
 use crate::error::ErrorKind;
 use crate::schema::Schema;
 
@@ -36,7 +36,7 @@ impl Checks {
             let reason = format!("its arguments cannot be checked in full: {}", self.unchecked.join(", "));
             return Err(ToolOutcome::Denied { reason });
         }
-        let arguments = args::as_object(arguments);
+        let arguments = crate::message::as_object(arguments);
         let CheckedArguments { value, mut errors, .. } = match &self.schema {
             Some(schema) if schema.is_wrapped() && arguments.is_object() => check_wrapped(schema, arguments, policy),
             Some(schema) => check_arguments(schema, arguments, policy),

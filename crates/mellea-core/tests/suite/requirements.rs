@@ -69,8 +69,8 @@ async fn typed_requirements_are_for_every_kind_of_call() {
         fn representation(&self) -> mellea_core::Result<mellea_core::Representation> {
             Ok(mellea_core::Representation::text("How many?"))
         }
-        fn parse(&self, output: &mellea_core::ModelOutput) -> mellea_core::Result<u32> {
-            str::parse(&output.text).map_err(|_| ErrorKind::Parse("not a number".into()).into())
+        fn read(&self, answer: &mellea_core::Answer<'_>) -> mellea_core::Result<u32> {
+            answer.text().parse().map_err(|_| ErrorKind::Parse("not a number".into()).into())
         }
     }
     let m = Session::new(ScriptedBackend::new(["7"]));

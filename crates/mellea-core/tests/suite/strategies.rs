@@ -130,7 +130,7 @@ async fn a_call_escalates_to_a_second_backend() {
     let m = Session::new(ScriptedBackend::new([down]));
     let result = m.instruct("Write.").require(lower).strategy(Escalate(large)).sample().await.unwrap();
     assert!(result.success());
-    assert!(result.attempts()[0].failure().is_some_and(Error::is_retryable), "the failure is on record");
+    assert!(result.attempts()[0].failure().is_some_and(|error| error.is_retryable()), "the failure is on record");
 }
 
 /// Lets the model think for so many tokens, and then makes it answer.
