@@ -125,14 +125,12 @@ pub enum ErrorKind {
         produced: u64,
     },
     /// The answer does not fit the schema asked for.
-    #[error("the answer does not fit its type{}: expected {expected}, found {found}", place(.path))]
+    #[error("{}", crate::schema::Mismatches::new(.faults.clone(), *.more).complaint())]
     SchemaMismatch {
-        /// Where, as a JSON pointer; empty for the whole answer.
-        path: String,
-        /// What the schema asks for.
-        expected: String,
-        /// What the answer holds.
-        found: String,
+        /// Every place that does not fit, up to 16.
+        faults: Vec<crate::schema::Mismatch>,
+        /// How many more there are.
+        more: usize,
     },
     /// A component could not make its value out of the answer.
     #[error("the answer could not be parsed: {0}")]

@@ -138,7 +138,7 @@ impl Component for Instruction {
             return Err(ErrorKind::EmptyPrompt.into());
         }
         let answer_type = match &self.format {
-            Some(Format::JsonSchema(schema)) => Arg::Text(schema.hint()),
+            Some(Format::JsonSchema(schema)) => Arg::Text(schema.hint().to_owned()),
             _ => Arg::None,
         };
         let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(value.to_string())));

@@ -19,6 +19,7 @@ use crate::options::Resolved;
 use crate::output::{FinishReason, ModelOutput, Warning};
 use crate::prompt::{self, Arg, Prompts, Representation};
 use crate::requirement::{Candidate, Judge, Requirement, check_all};
+use crate::schema::{Reading, read_answer};
 use crate::telemetry;
 use crate::tool::Tools;
 
@@ -210,7 +211,7 @@ pub(crate) fn read(
             let error = Error::from(generate::truncated(&output, limit));
             return (output, Err(error));
         }
-        match schema.parse(&output.text) {
+        match read_answer(schema, &output, Reading::Lenient) {
             Ok(parsed) => {
                 if let Some(reason) = parsed.lenient {
                     Arc::make_mut(&mut output).warnings.push(Warning::LenientJson { reason });

@@ -80,7 +80,7 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         let mut instruction = self.instruction;
         match Schema::of::<U>() {
             Ok(schema) => instruction = instruction.format(Format::JsonSchema(schema)),
-            Err(error) => self.fault = self.fault.or(Some(error)),
+            Err(error) => self.fault = self.fault.or(Some(error.into())),
         }
         Instruct {
             call: self.call,

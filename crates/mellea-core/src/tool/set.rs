@@ -45,17 +45,23 @@ pub struct Tools(Arc<Vec<Entry>>);
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) tool: Arc<dyn Tool>,
-    /// `None` if the parameters cannot be checked by a schema.
+    /// `None` if the parameters are not a schema at all.
     pub(super) schema: Option<Schema>,
 }
 
 impl Entry {
     fn new(tool: Arc<dyn Tool>) -> Self {
-        let schema = Schema::from_value(tool.spec().parameters.clone());
+        let schema = Schema::from_value_partial(tool.spec().parameters.clone());
+        let schema = schema.map(|(schema, unchecked)| {
+            for rule in unchecked {
+                tracing::debug!(tool = tool.spec().name, %rule, "a rule for arguments is not checked");
+            }
+            schema
+        });
         if let Err(error) = &schema {
             tracing::debug!(tool = tool.spec().name, %error, "arguments are not checked");
         }
-        Self { tool, schema: schema.ok().filter(|schema| !schema.is_wrapped()) }
+        Self { tool, schema: schema.ok() }
     }
 }
 
