@@ -16,9 +16,7 @@ use crate::output::ModelOutput;
 impl From<SchemaError> for ErrorKind {
     fn from(error: SchemaError) -> Self {
         match error {
-            SchemaError::Unsupported(unchecked) => {
-                Self::SchemaUnsupported { keyword: unchecked.keyword, path: unchecked.path }
-            }
+            SchemaError::Unsupported(unchecked) => Self::SchemaUnsupported { keyword: unchecked.keyword, path: unchecked.path },
             SchemaError::Mismatch(Mismatches { faults, more, .. }) => Self::SchemaMismatch { faults, more },
             SchemaError::Ambiguous { first, last } => {
                 Self::Parse(format!("it holds different values that fit its type: {first} and {last}"))

@@ -42,8 +42,10 @@ pub(crate) fn is_annotation(keyword: &str) -> bool {
 
 /// Whether a keyword belongs to the schema as a document.
 pub(crate) fn is_structural(keyword: &str) -> bool {
-    matches!(keyword, "$schema" | "$id" | "id" | "$comment" | "$defs" | "definitions" | "$anchor" | "$dynamicAnchor" | "$vocabulary")
-        || keyword.starts_with("x-")
+    matches!(
+        keyword,
+        "$schema" | "$id" | "id" | "$comment" | "$defs" | "definitions" | "$anchor" | "$dynamicAnchor" | "$vocabulary"
+    ) || keyword.starts_with("x-")
 }
 
 /// Whether an address stands for a draft of JSON Schema, or for that of OpenAPI.
@@ -198,7 +200,9 @@ impl<'a> Compiler<'a> {
                     _ => return Err(Some("it needs a list of values".to_owned())),
                 };
                 node.allowed = Some(Allowed::new(match node.allowed.take() {
-                    Some(others) => others.values.into_iter().filter(|v| values.iter().any(|w| crate::equal::same(v, w))).collect(),
+                    Some(others) => {
+                        others.values.into_iter().filter(|v| values.iter().any(|w| crate::equal::same(v, w))).collect()
+                    }
                     None => values,
                 }));
             }
@@ -524,8 +528,8 @@ fn admits_null(program: &Program, known: &mut [Option<bool>], id: Id) -> bool {
         return *known;
     }
     let node = program.node(id);
-    let mut admits = node.nullable
-        || (node.types.has(Types::NULL) && node.allowed.as_ref().is_none_or(|allowed| allowed.has(&Value::Null)));
+    let mut admits =
+        node.nullable || (node.types.has(Types::NULL) && node.allowed.as_ref().is_none_or(|allowed| allowed.has(&Value::Null)));
     if admits && !node.nullable {
         let mut all = |ids: &[Id]| ids.iter().all(|id| admits_null(program, known, *id));
         admits = all(node.reference.as_slice()) && node.logic.as_deref().is_none_or(|logic| all(&logic.all_of));

@@ -1,5 +1,7 @@
 //! The spelling of a value that serde wants, once the value fits.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::check::Checker;
@@ -31,8 +33,8 @@ impl<'p> Conform<'_, 'p> {
         if self.strip && alone && value.as_object().is_some_and(|map| !map.is_empty()) {
             let seen = self.checker.evaluated_by_others(id, value);
             if let Value::Object(map) = value
-                && (0..map.len()).any(|at| seen.has(at))
                 && !(0..map.len()).all(|at| seen.has(at))
+                && self.names_members(id)
             {
                 let mut at = 0;
                 map.retain(|_, _| {
@@ -43,6 +45,20 @@ impl<'p> Conform<'_, 'p> {
             }
         }
         self.node(id, value, alone, depth);
+    }
+
+    /// Whether the node names members at all; an object of which nothing is said is free.
+    fn names_members(&self, id: Id) -> bool {
+        let mut open = vec![id];
+        let mut seen = HashSet::from([id]);
+        while let Some(id) = open.pop() {
+            let node = self.checker.program.node(id);
+            if node.object.as_deref().is_some_and(|rules| !rules.properties.is_empty()) {
+                return true;
+            }
+            open.extend(node.in_place().filter(|next| seen.insert(*next)));
+        }
+        false
     }
 
     fn node(&mut self, id: Id, value: &mut Value, alone: bool, depth: usize) {

@@ -139,7 +139,8 @@ impl Walk<'_> {
                 _ => self.left_out.push(LeftOut { keyword: keyword.clone(), path: at.pointer() }),
             }
         }
-        let names = |name: &str| source.get("type").is_some_and(|t| t == name || t.as_array().is_some_and(|t| t.contains(&name.into())));
+        let names =
+            |name: &str| source.get("type").is_some_and(|t| t == name || t.as_array().is_some_and(|t| t.contains(&name.into())));
         if names("array") && !source.contains_key("items") && !source.contains_key("prefixItems") {
             return Err(lacks(Shape::Any, &Path::Key(at, "items")));
         }

@@ -121,7 +121,11 @@ impl<'p> Explainer<'_, 'p> {
             let count = items.iter().filter(|item| self.checker.fits(contains.id, item)).count() as u64;
             let item = self.expected(contains.id);
             if count < contains.min {
-                out.push(Mismatch::new(at.pointer(), format!("at least {} items that are {item}", contains.min), count.to_string()));
+                out.push(Mismatch::new(
+                    at.pointer(),
+                    format!("at least {} items that are {item}", contains.min),
+                    count.to_string(),
+                ));
             }
             if let Some(max) = contains.max.filter(|max| count > *max) {
                 out.push(Mismatch::new(at.pointer(), format!("at most {max} items that are {item}"), count.to_string()));
@@ -138,10 +142,6 @@ impl<'p> Explainer<'_, 'p> {
         depth: usize,
         out: &mut Mismatches,
     ) {
-        for (name, id) in rules.missing(map) {
-            let what = id.map_or_else(|| "a value".to_owned(), |id| self.expected(id));
-            out.push(Mismatch::new(Path::Key(at, name).pointer(), what, "nothing"));
-        }
         let count = map.len() as u64;
         if let Some(min) = rules.min.filter(|min| count < *min) {
             out.push(Mismatch::new(at.pointer(), format!("at least {min} members"), count.to_string()));
@@ -177,6 +177,10 @@ impl<'p> Explainer<'_, 'p> {
                     out.push(Mismatch::new(at.pointer(), expected, quoted(name)));
                 }
             }
+        }
+        for (name, id) in rules.missing(map) {
+            let what = id.map_or_else(|| "a value".to_owned(), |id| self.expected(id));
+            out.push(Mismatch::new(Path::Key(at, name).pointer(), what, "nothing"));
         }
         for (name, needed) in rules.dependent_required.iter().filter(|(name, _)| map.contains_key(name)) {
             for missing in needed.iter().filter(|missing| !map.contains_key(*missing)) {

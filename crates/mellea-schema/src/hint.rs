@@ -237,8 +237,18 @@ fn words(schema: &Value) -> String {
     if rules.get("uniqueItems") == Some(&Value::Bool(true)) {
         out.push("no item twice".to_owned());
     }
-    let logic = ["not", "if", "then", "else", "contains", "minContains", "maxContains", "propertyNames", "dependentRequired",
-        "dependentSchemas"];
+    let logic = [
+        "not",
+        "if",
+        "then",
+        "else",
+        "contains",
+        "minContains",
+        "maxContains",
+        "propertyNames",
+        "dependentRequired",
+        "dependentSchemas",
+    ];
     for (key, value) in rules.iter().filter(|(key, _)| logic.contains(&key.as_str())) {
         out.push(cut(format!("{key} {value}"), MAX_RULE));
     }
@@ -278,7 +288,8 @@ fn is_implied(format: &str, bound: Option<&Value>) -> bool {
     let Some(bound) = bound.as_number().and_then(serde_json::Number::as_i128) else { return bits >= 64 };
     let unsigned = format.starts_with('u');
     let power = |bits: u32| 1_i128.checked_shl(bits).unwrap_or(i128::MAX);
-    let (low, high) = if unsigned { (0, power(bits) - 1) } else { (-power(bits.saturating_sub(1)), power(bits.saturating_sub(1)) - 1) };
+    let (low, high) =
+        if unsigned { (0, power(bits) - 1) } else { (-power(bits.saturating_sub(1)), power(bits.saturating_sub(1)) - 1) };
     bound == low || bound == high
 }
 

@@ -277,7 +277,8 @@ impl<'t> Reader<'t> {
                     None => ("", text.strip_prefix('+').unwrap_or(text)),
                 };
                 let (whole, fraction) = plain.split_once('.').unwrap_or((plain, "0"));
-                let (whole, fraction) = (if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "0" } else { fraction });
+                let (whole, fraction) =
+                    (if whole.is_empty() { "0" } else { whole }, if fraction.is_empty() { "0" } else { fraction });
                 if plain == "." || !digits(whole) || !digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
                     return None;
                 }

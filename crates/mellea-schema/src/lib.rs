@@ -33,7 +33,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-
 use std::any::type_name;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -461,8 +460,7 @@ fn object_root(program: &mut Program, bare: Id, wrapped: bool) -> Id {
     }
     let never = add(Node { types: Types::NONE, ..Node::any() });
     let member = Property { id: bare, required: true, null_is_absent: false };
-    let rules =
-        ObjectRules { properties: vec![(WRAPPER.to_owned(), member)], additional: Some(never), ..ObjectRules::default() };
+    let rules = ObjectRules { properties: vec![(WRAPPER.to_owned(), member)], additional: Some(never), ..ObjectRules::default() };
     add(Node { types: Types::OBJECT, object: Some(Box::new(rules)), ..Node::any() })
 }
 

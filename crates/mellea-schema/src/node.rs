@@ -127,9 +127,10 @@ impl Node {
 
     /// The nodes that parts of the value are held against.
     pub(crate) fn within(&self) -> impl Iterator<Item = Id> {
-        let array = self.array.as_deref().into_iter().flat_map(|a| {
-            a.prefix.iter().copied().chain(a.items).chain(a.unevaluated).chain(a.contains.as_ref().map(|c| c.id))
-        });
+        let array =
+            self.array.as_deref().into_iter().flat_map(|a| {
+                a.prefix.iter().copied().chain(a.items).chain(a.unevaluated).chain(a.contains.as_ref().map(|c| c.id))
+            });
         let object = self.object.as_deref().into_iter().flat_map(|o| {
             let named = o.properties.iter().map(|(_, property)| property.id);
             let matched = o.patterns.iter().map(|(_, id)| *id);

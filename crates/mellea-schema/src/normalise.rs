@@ -242,7 +242,12 @@ impl<'a> Normaliser<'a> {
                     out.insert(keyword.clone(), value.clone());
                 }
                 (
-                    "additionalProperties" | "items" | "unevaluatedItems" | "unevaluatedProperties" | "propertyNames" | "then"
+                    "additionalProperties"
+                    | "items"
+                    | "unevaluatedItems"
+                    | "unevaluatedProperties"
+                    | "propertyNames"
+                    | "then"
                     | "else",
                     part,
                 ) => {
@@ -394,12 +399,13 @@ fn are_apart(branches: &[Value]) -> bool {
     };
     let kind = |branch: &Value| (branch.get("type").cloned(), tag(branch));
     let kinds: Vec<_> = branches.iter().map(kind).collect();
-    branches.len() <= 64 && kinds.iter().enumerate().all(|(at, one)| {
-        kinds.iter().take(at).all(|other| match (&one.1, &other.1) {
-            (Some((a, x)), Some((b, y))) => a == b && x != y,
-            _ => one.0.is_some() && other.0.is_some() && one.0 != other.0,
+    branches.len() <= 64
+        && kinds.iter().enumerate().all(|(at, one)| {
+            kinds.iter().take(at).all(|other| match (&one.1, &other.1) {
+                (Some((a, x)), Some((b, y))) => a == b && x != y,
+                _ => one.0.is_some() && other.0.is_some() && one.0 != other.0,
+            })
         })
-    })
 }
 
 /// Names the type where the other keywords leave only one that is meant.
@@ -429,7 +435,8 @@ fn infer_type(out: &mut Map<String, Value>) {
 
 /// The same schema, `null` let through.
 fn or_null(mut schema: Map<String, Value>) -> Map<String, Value> {
-    let only_typed = schema.contains_key("type") && !["$ref", "allOf", "anyOf", "oneOf", "not", "if", "const"].iter().any(|k| schema.contains_key(*k));
+    let only_typed = schema.contains_key("type")
+        && !["$ref", "allOf", "anyOf", "oneOf", "not", "if", "const"].iter().any(|k| schema.contains_key(*k));
     if !only_typed {
         let mut out = Map::new();
         if let Some(description) = schema.shift_remove("description") {

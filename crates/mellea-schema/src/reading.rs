@@ -243,7 +243,8 @@ impl Reader<'_> {
                 self.fuel = checker.fuel();
                 fits
             };
-            let parsed = if fits { self.take(root, candidate.found.value.clone(), !bare && self.schema.wrapped).ok() } else { None };
+            let parsed =
+                if fits { self.take(root, candidate.found.value.clone(), !bare && self.schema.wrapped).ok() } else { None };
             match (parsed, &chosen) {
                 (None, None) if attempt && !bare => failed = failed.or(Some(candidate)),
                 (None, _) => {}

@@ -17,8 +17,19 @@ pub(crate) enum Mark {
 
 /// The tags around reasoning, in any case.
 const REASONING: [&str; 13] = [
-    "think", "thinking", "thought", "thoughts", "reasoning", "reason", "reflection", "reflect", "scratchpad", "analysis",
-    "inner_monologue", "planning", "antthinking",
+    "think",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "reason",
+    "reflection",
+    "reflect",
+    "scratchpad",
+    "analysis",
+    "inner_monologue",
+    "planning",
+    "antthinking",
 ];
 
 /// The tags around an answer, in any case.

@@ -564,8 +564,20 @@ fn almost_json_is_read_where_it_has_one_meaning() {
         assert!(object.parse_with(text, super::Reading::Strict).is_err(), "{text}");
     }
     for text in [
-        r#"{"a": NaN}"#, r#"{"a": 1 "b": 2}"#, r#"{"a": "x"y"}"#, "{'a': 'it's'}", "{\"a\": 012}", "{a b: 1}", "{\"a\": \"b\\q\"}",
-        r#"{"a": yes}"#, r#"{"a": 1, 'a': 2}"#, r#"{"a": [1, 2}"#, r#"{"a": ,}"#, r#"{,}"#, r#"{"a": ...}"#, "{'a': 1",
+        r#"{"a": NaN}"#,
+        r#"{"a": 1 "b": 2}"#,
+        r#"{"a": "x"y"}"#,
+        "{'a': 'it's'}",
+        "{\"a\": 012}",
+        "{a b: 1}",
+        "{\"a\": \"b\\q\"}",
+        r#"{"a": yes}"#,
+        r#"{"a": 1, 'a': 2}"#,
+        r#"{"a": [1, 2}"#,
+        r#"{"a": ,}"#,
+        r#"{,}"#,
+        r#"{"a": ...}"#,
+        "{'a': 1",
     ] {
         assert!(read(text).is_err(), "{text}: {:?}", read(text));
     }
@@ -674,7 +686,11 @@ fn rules_of_the_draft_that_are_easily_got_wrong() {
         (json!({"oneOf": [{"enum": ["a", "b"]}, {"enum": ["b", "c"]}]}), json!("a"), json!("b")),
         (json!({"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 5}]}), json!(4), json!(6)),
         (json!({"type": "string", "nullable": true, "enum": ["a"]}), json!(null), json!(1)),
-        (json!({"patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": false}), json!({"x": 1}), json!({"y": 1})),
+        (
+            json!({"patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": false}),
+            json!({"x": 1}),
+            json!({"y": 1}),
+        ),
         (json!({"not": {"required": ["a"]}}), json!({"b": 1}), json!({"a": 1})),
         (json!({"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}}), json!({"a": 2}), json!({"a": 1})),
         (json!({"minProperties": 1, "maxProperties": 1}), json!({"a": 1}), json!({"a": 1, "b": 2})),
@@ -684,14 +700,21 @@ fn rules_of_the_draft_that_are_easily_got_wrong() {
         (json!({"dependentSchemas": {"a": {"maxProperties": 1}}}), json!({"a": 1}), json!({"a": 1, "b": 1})),
         (json!({"properties": {"a": {"type": "integer"}, "b": {"$ref": "#/properties/a"}}}), json!({"b": 1}), json!({"b": "x"})),
         (json!({"$defs": {"n": {"$anchor": "node", "type": "integer"}}, "$ref": "#node"}), json!(1), json!("x")),
-        (json!({"$id": "https://e.com/a.json", "$ref": "#/definitions/x", "definitions": {"x": {"type": "boolean"}}}), json!(true), json!(1)),
+        (
+            json!({"$id": "https://e.com/a.json", "$ref": "#/definitions/x", "definitions": {"x": {"type": "boolean"}}}),
+            json!(true),
+            json!(1),
+        ),
         (json!({"properties": {"a": false}}), json!({"b": 1}), json!({"a": 1})),
         (json!({"allOf": [{"properties": {"a": true}}], "unevaluatedProperties": false}), json!({"a": 1}), json!({"b": 1})),
         (json!({"items": [{"type": "integer"}], "additionalItems": false}), json!([1]), json!([1, 2])),
         (json!({"minimum": 3, "exclusiveMinimum": true}), json!(4), json!(3)),
         (json!({"enum": []}), json!(null), json!(null)),
-        (json!({"type": "integer", "minimum": -9_223_372_036_854_775_808_i64, "maximum": 18_446_744_073_709_551_615_u64}),
-            json!(18_446_744_073_709_551_615_u64), json!(1.5)),
+        (
+            json!({"type": "integer", "minimum": -9_223_372_036_854_775_808_i64, "maximum": 18_446_744_073_709_551_615_u64}),
+            json!(18_446_744_073_709_551_615_u64),
+            json!(1.5),
+        ),
     ] {
         let compiled = Schema::from_value(schema.clone()).unwrap_or_else(|error| panic!("{schema}: {error}"));
         if good != bad {
