@@ -186,6 +186,9 @@ fn schemas(c: &mut Criterion) {
     let mut group = c.benchmark_group("schema");
     group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("of a type", |b| b.iter(|| Schema::of::<Company>().unwrap()));
+    let source = schema.plain().clone();
+    group.bench_function("of a value", |b| b.iter(|| Schema::from_value(source.clone()).unwrap()));
+    group.bench_function("hint", |b| b.iter(|| black_box(schema.hint().len())));
     group.bench_function("parse", |b| b.iter(|| schema.parse(&text).unwrap()));
     group.bench_function("read", |b| b.iter(|| schema.read::<Company>(&text).unwrap()));
     group.bench_function("serde_json alone", |b| b.iter(|| serde_json::from_str::<Company>(&text).unwrap()));

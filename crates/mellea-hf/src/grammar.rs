@@ -53,10 +53,16 @@ impl GrammarFactory {
 
     /// Compiles one constraint for one answer.
     pub(crate) fn compile(&self, constraint: &Constraint) -> Result<GrammarState> {
-        let grammar = match constraint {
-            Constraint::JsonSchema(schema) => TopLevelGrammar::from_json_schema(compact(schema)?),
-            Constraint::Regex(pattern) => TopLevelGrammar::from_regex(pattern),
-        };
+        match constraint {
+            // What the grammar has no means for is left out of it; answers are checked when they are read.
+            Constraint::JsonSchema(schema) => self
+                .parser(TopLevelGrammar::from_json_schema(compact(schema, false)?))
+                .or_else(|error| self.parser(TopLevelGrammar::from_json_schema(compact(schema, true)?)).map_err(|_| error)),
+            Constraint::Regex(pattern) => self.parser(TopLevelGrammar::from_regex(pattern)),
+        }
+    }
+
+    fn parser(&self, grammar: TopLevelGrammar) -> Result<GrammarState> {
         let parser = guarded(|| self.factory.create_parser(grammar))?;
         let matcher = Matcher::new(Ok(parser.map_err(|error| Error::grammar(format!("{error:#}")))?));
         match matcher.get_error() {
@@ -112,7 +118,7 @@ fn word(tokenizer: &TextTokenizer, id: u32) -> Vec<u8> {
 }
 
 /// Sets the writing style; a schema that came from elsewhere must not bring its own.
-fn compact(schema: &Value) -> Result<Value> {
+fn compact(schema: &Value, lenient: bool) -> Result<Value> {
     let mut schema = match schema {
         Value::Object(_) => schema.clone(),
         Value::Bool(true) => serde_json::json!({}),
@@ -123,6 +129,7 @@ fn compact(schema: &Value) -> Result<Value> {
         item_separator: ",".to_owned(),
         key_separator: ":".to_owned(),
         coerce_one_of: true,
+        lenient,
         ..JsonCompileOptions::default()
     };
     style.apply_to(&mut schema);

@@ -91,7 +91,7 @@ fn form(format: &Format) -> Result<(&'static str, Value)> {
     match format {
         Format::JsonSchema(schema) => {
             let (strict, schema_json) = match schema.strict() {
-                Ok(strict) => (true, strict),
+                Ok(strict) => (true, strict.schema.clone()),
                 Err(_) => (false, schema.plain().clone()),
             };
             let schema = json!({ "name": schema.name(), "strict": strict, "schema": schema_json });

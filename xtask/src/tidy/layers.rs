@@ -1,12 +1,13 @@
-//! Which way dependencies point: facade, backends, shared client, core.
+//! Which way dependencies point: facade, backends, shared client, core, schemas.
 
 use crate::workspace::Member;
 
 const BACKENDS_MAY_USE: &[&str] = &["mellea-core", "mellea-http"];
 
 /// What each package may use of the others. Development dependencies are free.
-const LAYERS: [(&str, &[&str]); 16] = [
-    ("mellea-core", &[]),
+const LAYERS: [(&str, &[&str]); 17] = [
+    ("mellea-schema", &[]),
+    ("mellea-core", &["mellea-schema"]),
     ("mellea-macros", &[]),
     ("mellea-pico", &[]),
     ("mellea-http", &["mellea-core"]),
@@ -37,6 +38,7 @@ const EVERYTHING: &[&str] = &[
     "mellea-ollama",
     "mellea-openai",
     "mellea-pico",
+    "mellea-schema",
     "mellea-watsonx",
 ];
 

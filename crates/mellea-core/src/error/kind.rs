@@ -6,6 +6,8 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::ProviderError;
+use mellea_schema::{Mismatch, Mismatches};
+
 use crate::output::Warning;
 use crate::text::short_line;
 
@@ -106,12 +108,10 @@ pub enum ErrorKind {
     },
     /// The answer does not fit the schema asked for.
     SchemaMismatch {
-        /// Where, as a JSON pointer; empty for the whole answer.
-        path: String,
-        /// What the schema asks for.
-        expected: String,
-        /// What the answer holds.
-        found: String,
+        /// Every place that does not fit, up to 16.
+        faults: Vec<Mismatch>,
+        /// How many more there are.
+        more: usize,
     },
     /// A component could not make its value out of the answer.
     Parse(String),
@@ -329,9 +329,7 @@ impl ErrorKind {
                 let limit = limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default();
                 format!("the answer was cut after {produced} tokens{limit}")
             }
-            Self::SchemaMismatch { path, expected, found } => {
-                format!("the answer does not fit its type{}: expected {expected}, found {found}", place(path))
-            }
+            Self::SchemaMismatch { faults, more } => Mismatches::new(faults.clone(), *more).complaint(),
             Self::Parse(reason) => format!("the answer could not be parsed: {reason}"),
             Self::Degenerate(reason) => format!("the model degenerated: {reason}"),
             Self::RequirementsNotMet { attempts, unmet } => {

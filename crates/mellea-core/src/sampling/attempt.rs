@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Record};
 use crate::message::Message;
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Outcome, Verdict};
+use crate::schema::{Mismatch, Mismatches};
 use crate::text::{bounded, one_line, short_line};
 use crate::tool::ToolResult;
 
@@ -114,6 +115,11 @@ impl Attempt {
     pub fn complaints(&self) -> Vec<String> {
         match &self.fault {
             Some(fault) => match fault.kind() {
+                ErrorKind::SchemaMismatch { faults, more } => {
+                    let more = (*more > 0).then(|| format!("{more} more places do not fit"));
+                    let one = |fault: &Mismatch| Mismatches::new(vec![fault.clone()], 0).complaint();
+                    faults.iter().map(one).chain(more).collect()
+                }
                 ErrorKind::StreamCheck { reason, .. } => vec![reason.clone()],
                 kind => vec![kind.to_string()],
             },

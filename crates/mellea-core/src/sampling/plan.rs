@@ -15,6 +15,7 @@ use crate::options::{ModelOptions, Resolved};
 use crate::output::Warning;
 use crate::prompt::{self, Prompts, Rendered};
 use crate::requirement::{Judge, Requirement};
+use crate::schema::Reading;
 use crate::tool::{ToolPolicy, Tools};
 
 /// All that a call needs beside its action and its context.
@@ -33,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) tool_policy: ToolPolicy,
     pub(crate) tool_rounds: Option<usize>,
     pub(crate) cut: CutPolicy,
+    pub(crate) reading: Reading,
 }
 
 /// What a call asks, rendered once.

@@ -7,6 +7,7 @@ use crate::backend::Format;
 use crate::component::{Answer, DynComponent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{self, AnyValue};
+use crate::schema::{Reading, read_answer};
 use crate::output::{FinishReason, ModelOutput, Warning};
 
 /// What is done with an answer that was cut at the token limit or by a provider's filter.
@@ -29,6 +30,7 @@ pub(super) fn read(
     format: Option<&Format>,
     limit: Option<u64>,
     refuses_cut: bool,
+    reading: Reading,
     mut output: Arc<ModelOutput>,
 ) -> (Arc<ModelOutput>, Result<AnyValue>) {
     let cut = match output.finish {
@@ -43,7 +45,7 @@ pub(super) fn read(
     }
     let json = match format {
         None => None,
-        Some(Format::JsonSchema(schema)) => match schema.parse(&output.text) {
+        Some(Format::JsonSchema(schema)) => match read_answer(schema, &output, reading) {
             Ok(parsed) => {
                 if let Some(reason) = parsed.lenient {
                     Arc::make_mut(&mut output).warnings.push(Warning::LenientJson { reason });

@@ -184,7 +184,7 @@ impl Turn<'_> {
         request: &ChatRequest,
         output: Arc<ModelOutput>,
     ) -> (Arc<ModelOutput>, Result<AnyValue>) {
-        read(self.action, format, request.options.max_new_tokens, self.plan.refuses_cut(format), output)
+        read(self.action, format, request.options.max_new_tokens, self.plan.refuses_cut(format), self.plan.reading, output)
     }
 
     fn spend(&self, lane: &Lane, usage: Usage) {

@@ -15,6 +15,7 @@ use crate::generate::{AnyValue, Done};
 use crate::options::{ModelOptions, OptionKey, OptionValue};
 use crate::requirement::Requirement;
 use crate::sampling::{self, Clock, CutPolicy, Output, Plan, Recorded, Sampled, SamplingResult, SamplingStrategy};
+use crate::schema::Reading;
 use crate::thunk::Thunk;
 use crate::tool::{Tool, Tools};
 
@@ -31,6 +32,7 @@ pub(crate) struct Call {
     tools: Option<Tools>,
     tool_rounds: Option<usize>,
     cut: Option<CutPolicy>,
+    reading: Option<Reading>,
 }
 
 impl Call {
@@ -43,6 +45,7 @@ impl Call {
             tools: None,
             tool_rounds: None,
             cut: None,
+            reading: None,
         }
     }
 
@@ -68,6 +71,7 @@ impl Call {
             tool_policy: settings.tool_policy.clone(),
             tool_rounds: self.tool_rounds.or(settings.tool_rounds),
             cut: self.cut.unwrap_or(settings.cut),
+            reading: self.reading.unwrap_or(settings.reading),
         })
     }
 
@@ -206,6 +210,13 @@ macro_rules! call_setters {
             self
         }
 
+        /// Sets how exactly the JSON of a typed answer must be written. By default near-JSON with one meaning
+        /// is read, and noted as a warning.
+        pub fn reading(mut self, reading: $crate::schema::Reading) -> Self {
+            self.call.set_reading(reading);
+            self
+        }
+
         /// Sets what is done with an answer that was cut at the token limit or by a filter.
         pub fn on_cut(mut self, policy: $crate::sampling::CutPolicy) -> Self {
             self.call.set_cut(policy);
@@ -238,6 +249,10 @@ impl Call {
 
     pub(super) fn set_cut(&mut self, policy: CutPolicy) {
         self.cut = Some(policy);
+    }
+
+    pub(super) fn set_reading(&mut self, reading: Reading) {
+        self.reading = Some(reading);
     }
 
     pub(super) fn add_tools<I: IntoIterator<Item: Tool>>(&mut self, tools: I) {

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::options::{ModelOption, ModelOptions, OptionKey, OptionValue};
 use crate::prompt::Prompts;
 use crate::sampling::{CutPolicy, RepairTemplate, SamplingStrategy};
+use crate::schema::Reading;
 use crate::tool::{Tool, ToolPolicy};
 
 /// Settings of a session, see [`Session::builder`].
@@ -40,6 +41,7 @@ impl SessionBuilder {
                 tool_policy: ToolPolicy::default(),
                 tool_rounds: None,
                 cut: CutPolicy::default(),
+                reading: Reading::default(),
                 strict: false,
             },
             context: Context::default(),
@@ -111,6 +113,12 @@ impl SessionBuilder {
     /// Sets what is done with answers that were cut, for calls that do not say so themselves.
     pub fn on_cut(mut self, policy: CutPolicy) -> Self {
         self.settings.cut = policy;
+        self
+    }
+
+    /// Sets how exactly the JSON of typed answers must be written, for calls that do not say so themselves.
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.settings.reading = reading;
         self
     }
 

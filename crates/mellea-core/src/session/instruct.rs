@@ -84,7 +84,7 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         let mut instruction = self.instruction;
         match Schema::of::<U>() {
             Ok(schema) => instruction = instruction.format(Format::JsonSchema(schema)),
-            Err(error) => self.fault = self.fault.or(Some(error)),
+            Err(error) => self.fault = self.fault.or(Some(error.into())),
         }
         // The compiler has seen them fit the type that the call gave until now.
         let misfits: Vec<String> = self.call.requirements.iter().filter_map(Requirement::misfit::<U>).collect();

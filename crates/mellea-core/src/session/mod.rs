@@ -29,6 +29,7 @@ use crate::options::ModelOptions;
 use crate::output::ModelOutput;
 use crate::prompt::Prompts;
 use crate::sampling::{CutPolicy, Output, SamplingStrategy};
+use crate::schema::Reading;
 use crate::tool::{ToolPolicy, ToolResult};
 
 /// One backend and one context, and a verb for everything that can be asked of them.
@@ -74,6 +75,7 @@ struct Settings {
     tool_policy: ToolPolicy,
     tool_rounds: Option<usize>,
     cut: CutPolicy,
+    reading: Reading,
     strict: bool,
 }
 

@@ -83,9 +83,10 @@ impl Fault {
                 ErrorKind::InvalidOption { option: word("option"), value: word("value"), expected: word("expected") }
             }
             "SchemaUnsupported" => ErrorKind::SchemaUnsupported { keyword: word("keyword"), path: word("path") },
-            "SchemaMismatch" => {
-                ErrorKind::SchemaMismatch { path: word("path"), expected: word("expected"), found: word("found") }
-            }
+            "SchemaMismatch" => ErrorKind::SchemaMismatch {
+                faults: self.details.get("faults").and_then(|faults| Vec::deserialize(faults).ok()).unwrap_or_default(),
+                more: count("more").try_into().unwrap_or(usize::MAX),
+            },
             "Truncated" => ErrorKind::Truncated { limit: number("limit"), produced: count("produced") },
             "ContextWindowExceeded" => ErrorKind::ContextWindowExceeded { prompt: number("prompt"), limit: number("limit") },
             "PromptTruncated" => ErrorKind::PromptTruncated { prompt: count("prompt"), read: count("read") },
@@ -142,7 +143,7 @@ fn details(kind: &ErrorKind) -> Value {
             json!({ "option": option, "value": value, "expected": expected })
         }
         ErrorKind::SchemaUnsupported { keyword, path } => json!({ "keyword": keyword, "path": path }),
-        ErrorKind::SchemaMismatch { path, expected, found } => json!({ "path": path, "expected": expected, "found": found }),
+        ErrorKind::SchemaMismatch { faults, more } => json!({ "faults": faults, "more": more }),
         ErrorKind::Truncated { limit, produced } => json!({ "limit": limit, "produced": produced }),
         ErrorKind::ContextWindowExceeded { prompt, limit } => json!({ "prompt": prompt, "limit": limit }),
         ErrorKind::PromptTruncated { prompt, read } => json!({ "prompt": prompt, "read": read }),
@@ -200,7 +201,7 @@ mod tests {
             ErrorKind::Tool { tool: "a".into(), reason: "b".into() },
             ErrorKind::InvalidOption { option: "top_k".into(), value: "b".into(), expected: "c".into() },
             ErrorKind::SchemaUnsupported { keyword: "a".into(), path: "b".into() },
-            ErrorKind::SchemaMismatch { path: "/a".into(), expected: "b".into(), found: "c".into() },
+            ErrorKind::SchemaMismatch { faults: vec![crate::schema::Mismatch::new("/a", "b", "c")], more: 2 },
             ErrorKind::Truncated { limit: Some(5), produced: 5 },
             ErrorKind::Truncated { limit: None, produced: 5 },
             ErrorKind::ContextWindowExceeded { prompt: Some(9), limit: Some(8) },

@@ -56,7 +56,7 @@ pub fn sample_value(schema: &Schema, seed: u64) -> Result<Value> {
     }
     let error = unsupported("schema", "");
     Err(match fault {
-        Some(fault) => error.with_hint(format!("the values that were tried do not fit: {}", fault.kind())).with_source(fault),
+        Some(fault) => error.with_hint(format!("the values that were tried do not fit: {fault}")).with_source(fault),
         None => error,
     })
 }
@@ -197,6 +197,15 @@ impl Sampler<'_, '_> {
         {
             for i in 0..self.random.below(3) {
                 let name = format!("{}{i}", self.random.words(1, 1));
+                if rules.get("properties").is_none_or(|named| named.get(&name).is_none()) {
+                    out.insert(name, self.value(schema, depth + 1)?);
+                }
+            }
+        }
+        for (pattern, schema) in rules.get("patternProperties").and_then(Value::as_object).into_iter().flatten() {
+            let more = if depth < DEEP { self.random.below(3) } else { 0 };
+            for _ in 0..more {
+                let name = pattern::sample(pattern, self.random)?;
                 if rules.get("properties").is_none_or(|named| named.get(&name).is_none()) {
                     out.insert(name, self.value(schema, depth + 1)?);
                 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::known::unnamed;
 use super::{ArgumentError, ArgumentPolicy, CheckedArguments, ToolOutcome, ToolSpec, check_arguments, plain};
-use crate::error::ErrorKind;
 use crate::schema::Schema;
 
 /// The check of one tool's arguments, made of its schema.
@@ -60,13 +59,9 @@ impl Checks {
 
 /// The part of a schema that can be checked, and what is left out of it.
 fn understood(parameters: &Value) -> (Option<Schema>, Vec<String>) {
-    match Schema::from_value(parameters.clone()) {
-        Ok(schema) => (Some(schema), Vec::new()),
-        Err(error) => (None, vec![match error.kind() {
-            ErrorKind::SchemaUnsupported { keyword, path } if path.is_empty() => format!("`{keyword}`"),
-            ErrorKind::SchemaUnsupported { keyword, path } => format!("`{keyword}` at {path}"),
-            _ => error.to_string(),
-        }]),
+    match Schema::from_value_partial(parameters.clone()) {
+        Ok((schema, unchecked)) => (Some(schema), unchecked.iter().map(ToString::to_string).collect()),
+        Err(error) => (None, vec![error.to_string()]),
     }
 }
 

@@ -202,11 +202,11 @@ fn checked(arguments: Value, policy: ArgumentPolicy) -> (Value, Vec<String>) {
 #[test]
 fn slips_are_mended_field_by_field() {
     let given = json!({"city": "  Paris ", "days": "3.0", "budget": " 2.5", "direct": "Yes",
-        "class": "first ", "stops": ["1", 2.0], "extra": "kept "});
+        "class": "First ", "stops": ["1", 2.0], "extra": "not kept "});
     let (value, errors) = checked(given, ArgumentPolicy::Lenient);
     assert_eq!(errors, [""; 0]);
     let mended = json!({"city": "Paris", "days": 3, "budget": 2.5, "direct": true,
-        "class": "first", "stops": [1, 2], "extra": "kept "});
+        "class": "first", "stops": [1, 2]});
     assert_eq!(value.to_string(), mended.to_string());
     serde_json::from_value::<Trip>(value).unwrap();
 
@@ -228,6 +228,61 @@ fn strict_mends_nothing_and_refuses_what_is_unknown() {
     let (value, errors) = checked(json!({"city": " x", "days": "3", "extra": 1}), ArgumentPolicy::Strict);
     assert_eq!(value["city"], " x");
     assert_eq!(errors, ["/days: expected integer, found \"3\"", "/extra: expected no such argument, found 1"]);
+}
+
+#[tokio::test]
+async fn no_rule_is_passed_by() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Transfer {
+        #[serde(default, alias = "sum")]
+        #[schemars(range(max = 100))]
+        amount: u32,
+    }
+    let reached = tool_fn("pay", "Pays.", |transfer: Transfer| Ok(transfer.amount));
+    let direction = tool_fn("turn", "Turns.", |class: Class| Ok(matches!(class, Class::First)));
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(tag = "kind")]
+    enum Shape {
+        Circle { radius: u32 },
+        Square { side: u32 },
+    }
+    let area = tool_fn("area", "Measures.", |shape: Shape| {
+        Ok(match shape {
+            Shape::Circle { radius } => 3 * radius * radius,
+            Shape::Square { side } => side * side,
+        })
+    });
+    let tools = Tools::from_iter([reached, direction, area]);
+    let policy = ToolPolicy::default();
+    let strict = ToolPolicy::default().with_arguments(ArgumentPolicy::Strict);
+    let run = |name: &'static str, arguments: Value| {
+        let (tools, policy) = (tools.clone(), policy.clone());
+        async move { tools.run(&call(name, arguments), &policy).await.outcome.to_model_text() }
+    };
+    assert_eq!(run("pay", json!({"amount": 7})).await, "7");
+    assert_eq!(run("pay", json!({"sum": 1_000_000})).await, "0");
+    assert!(run("pay", json!({"amount": 1_000_000})).await.contains("at most 100"));
+    assert!(!tools.run(&call("pay", json!({"sum": 7})), &strict).await.outcome.is_ok());
+    assert_eq!(run("turn", json!({"result": "FIRST"})).await, "true");
+    assert!(run("turn", json!({"result": "third"})).await.starts_with("error"));
+    assert_eq!(run("area", json!({"result": {"kind": "Circle", "radius": "2"}})).await, "12");
+    assert!(run("area", json!({"result": {"kind": "Square", "radius": 2}})).await.contains("/result/side"));
+}
+
+#[test]
+fn a_rule_that_cannot_be_checked_switches_nothing_off() {
+    let parameters = json!({"type": "object", "properties": {
+        "amount": {"type": "integer", "maximum": 100}, "code": {"type": "string", "pattern": "^(?!x)"}}});
+    let (schema, _) = Schema::from_value_partial(parameters).unwrap();
+    let check = |given: Value, policy| {
+        let checked = check_arguments(&schema, given, policy);
+        checked.errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let attack = json!({"amount": "1000000; DROP TABLE"});
+    assert_eq!(check(attack, ArgumentPolicy::Lenient), ["/amount: expected integer, found \"1000000; DROP TABLE\""]);
+    assert_eq!(check(json!({"amount": 1, "code": "y"}), ArgumentPolicy::Lenient), [""; 0]);
+    let denied = check(json!({"amount": 1, "code": "y"}), ArgumentPolicy::Strict);
+    assert!(matches!(&denied[..], [only] if only.contains("`pattern` at /properties/code")), "{denied:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::message::as_object;
 use serde_json::{Map, Value};
 
 use super::ToolCall;
-use crate::schema::extract;
+use crate::schema::json_values;
 
 /// The calls in a text: JSON objects with a `name` and `arguments` (or `args`, or `parameters`).
 ///
@@ -21,7 +21,7 @@ use crate::schema::extract;
 #[must_use]
 pub fn calls_in_text(text: &str) -> Vec<ToolCall> {
     let mut calls = Vec::new();
-    for found in extract::values(text) {
+    for found in json_values(text) {
         collect(&found.value, &mut calls);
     }
     calls

@@ -96,6 +96,9 @@ impl Walk<'_> {
                     }
                     _ => {}
                 },
+                "patternProperties" | "unevaluatedProperties" if self.limits.closed && !value.is_boolean() => {
+                    return Err("maps");
+                }
                 "default" | "examples" | "$schema" | "$id" | "$comment" => {}
                 "minItems" if value.as_u64() == Some(0) => {}
                 _ if self.enforced(key, value) => {

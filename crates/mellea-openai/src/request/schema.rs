@@ -75,13 +75,14 @@ fn json_schema(fields: &mut Fields<'_>, target: &Target<'_>, schema: &Schema) ->
 /// The schema in the strict form, or as it is where it has none.
 pub(crate) fn strict(schema: &Schema, learned: Learned, mut unconstrained: impl FnMut(String)) -> (Value, bool) {
     let form = match schema.strict() {
-        Ok(form) if !learned.has(Learned::LOOSE_SCHEMA) => return (form, true),
+        // What the dialect lacks is checked when the answer is read.
+        Ok(form) if !learned.has(Learned::LOOSE_SCHEMA) => return (form.schema.clone(), true),
         Ok(form) => {
             unconstrained("the server took schemas with `strict: false` only, and may not enforce them".to_owned());
-            form
+            form.schema.clone()
         }
         Err(error) => {
-            unconstrained(format!("the schema has no strict form, so it is sent with `strict: false` ({})", error.kind()));
+            unconstrained(format!("the schema has no strict form, so it is sent with `strict: false` ({error})"));
             schema.plain().clone()
         }
     };

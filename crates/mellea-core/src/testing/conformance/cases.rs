@@ -331,7 +331,7 @@ async fn one_token(fixture: &Fixture) -> Result<(), Fault> {
 }
 
 fn city() -> crate::Result<Schema> {
-    Schema::from_value(json!({
+    Ok(Schema::from_value(json!({
         "title": "City",
         "type": "object",
         "properties": {
@@ -352,7 +352,7 @@ fn city() -> crate::Result<Schema> {
         },
         "required": ["name", "inhabitants", "size", "districts"],
         "additionalProperties": false,
-    }))
+    }))?)
 }
 
 async fn json_schema(fixture: &Fixture) -> Result<(), Fault> {

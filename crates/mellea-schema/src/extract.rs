@@ -1,8 +1,10 @@
-//! JSON values inside other text, found in one pass that never recurses.
+//! JSON values inside other text, found in one pass.
 
 use std::ops::Range;
 
 use serde_json::Value;
+
+use crate::lenient::{self, Slip};
 
 /// How deep a value may be nested; `serde_json` reads no deeper.
 const MAX_NESTING: usize = 127;
@@ -11,43 +13,80 @@ const MAX_NESTING: usize = 127;
 ///
 /// The work is linear in the length of the text: a budget stops a text that is made to be slow.
 #[derive(Clone, Debug)]
-pub(crate) struct Values<'t> {
+pub struct JsonValues<'t> {
     text: &'t str,
     at: usize,
     budget: usize,
+    lenient: bool,
+    /// Where JSON starts that the end of the text cuts off.
+    pub(crate) cut: Option<usize>,
 }
 
-/// A JSON value, and where it stands in the text.
+/// A JSON value, and where it stands in a text.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) range: Range<usize>,
-    pub(crate) value: Value,
+#[non_exhaustive]
+pub struct Found {
+    /// Where, in bytes.
+    pub range: Range<usize>,
+    /// The value.
+    pub value: Value,
+    pub(crate) slips: Vec<Slip>,
 }
 
-/// Looks for JSON in a text.
-pub(crate) fn values(text: &str) -> Values<'_> {
-    Values { text, at: 0, budget: text.len().saturating_mul(32).saturating_add(1 << 16) }
+/// Looks for JSON objects and arrays in a text.
+///
+/// ```
+/// let found: Vec<_> = mellea_schema::json_values("As [1] says: {\"a\": 2}.").collect();
+/// assert_eq!(found[1].value["a"], 2);
+/// assert_eq!(found[1].range, 13..21);
+/// ```
+#[must_use]
+pub fn json_values(text: &str) -> JsonValues<'_> {
+    values(text, false)
 }
 
-impl Iterator for Values<'_> {
+pub(crate) fn values(text: &str, lenient: bool) -> JsonValues<'_> {
+    JsonValues { text, at: 0, budget: text.len().saturating_mul(16).saturating_add(1 << 16), lenient, cut: None }
+}
+
+impl Iterator for JsonValues<'_> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
         let bytes = self.text.as_bytes();
+        if self.cut.is_some() {
+            return None;
+        }
         while let Some(rest) = bytes.get(self.at..) {
             let start = self.at + rest.iter().position(|b| matches!(b, b'{' | b'['))?;
             self.at = start + 1;
-            let reached = match scan(bytes, start) {
+            let scanned = scan(bytes, start);
+            let mut reached = match scanned {
                 Ok(end) => {
                     let value = self.text.get(start..end).and_then(|text| serde_json::from_str(text).ok());
                     if let Some(value) = value {
                         self.at = end;
-                        return Some(Found { range: start..end, value });
+                        return Some(Found { range: start..end, value, slips: Vec::new() });
                     }
                     end
                 }
                 Err(reached) => reached,
             };
+            if self.lenient {
+                match lenient::read(self.text, start) {
+                    Ok(read) => {
+                        self.at = read.end;
+                        return Some(Found { range: start..read.end, value: read.value, slips: read.slips });
+                    }
+                    // It is read character by character, which costs more.
+                    Err(end) => reached += 4 * end.saturating_sub(start),
+                }
+                // What is found behind it would be a part of it.
+                if scanned.is_err_and(|reached| reached >= bytes.len()) {
+                    self.cut = Some(start);
+                    return None;
+                }
+            }
             self.budget = self.budget.checked_sub(reached - start)?;
         }
         None

@@ -1,5 +1,10 @@
 //! Where something stands in a JSON document: a chain on the stack, written out only when needed.
 
+use std::borrow::Cow;
+
+/// How long a pointer in a message may be: a model chooses the keys.
+const MAX_POINTER: usize = 300;
+
 /// A place in a JSON document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Path<'a> {
@@ -20,15 +25,30 @@ impl Path<'_> {
             here = match here {
                 Self::Root => break,
                 Self::Key(parent, key) => {
-                    steps.push(key.replace('~', "~0").replace('/', "~1"));
+                    let key = key.char_indices().nth(MAX_POINTER).map_or(*key, |(end, _)| key.get(..end).unwrap_or_default());
+                    steps.push(escape(key));
                     parent
                 }
                 Self::Index(parent, index) => {
-                    steps.push(index.to_string());
+                    steps.push(Cow::Owned(index.to_string()));
                     parent
                 }
             };
         }
-        steps.iter().rev().fold(String::new(), |out, step| out + "/" + step)
+        let mut out = String::new();
+        for step in steps.iter().rev() {
+            if out.len() > MAX_POINTER {
+                out.push_str("/…");
+                break;
+            }
+            out.push('/');
+            out.push_str(step);
+        }
+        out
     }
+}
+
+/// A key as a step of a JSON pointer.
+pub(crate) fn escape(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { Cow::Owned(key.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(key) }
 }

@@ -1,12 +1,17 @@
 //! One schema out of several that must all hold, and simple unions out of nested ones.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::normalise::is_annotation;
+use crate::compile::is_annotation;
+
+/// How many parts are folded into one; more stay as they are.
+const MAX_FOLDED: usize = 32;
 
 /// The schema that holds exactly where both hold, if it can be written without `allOf`.
-pub(super) fn merge(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Map<String, Value>> {
-    if closes(a, b) || closes(b, a) {
+pub(crate) fn merge(a: &Map<String, Value>, b: &Map<String, Value>) -> Option<Map<String, Value>> {
+    if closes(a, b) || closes(b, a) || depend(a, b) || depend(b, a) {
         return None;
     }
     let mut out = a.clone();
@@ -30,6 +35,16 @@ fn closes(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
         && b.get("properties")
             .and_then(Value::as_object)
             .is_some_and(|theirs| theirs.keys().any(|key| !known.is_some_and(|k| k.contains_key(key))))
+}
+
+/// Whether a keyword of `a` is about what a keyword of `b` leaves over.
+fn depend(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    let has = |m: &Map<String, Value>, keys: &[&str]| keys.iter().any(|key| m.contains_key(*key));
+    let open = matches!(a.get("additionalProperties"), None | Some(Value::Bool(true)));
+    (has(a, &["prefixItems"]) && has(b, &["items", "prefixItems"]))
+        || (!open && has(b, &["patternProperties"]))
+        || (has(a, &["patternProperties"]) && has(b, &["patternProperties"]))
+        || a.keys().any(|key| key.starts_with("unevaluated"))
 }
 
 fn both(key: &str, a: &Value, b: &Value) -> Option<Value> {
@@ -82,10 +97,14 @@ fn types(a: &Value, b: &Value) -> Option<Value> {
 }
 
 /// Folds the parts of `allOf` into the schema itself, as far as they can be merged.
-pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
     let Some(Value::Array(parts)) = out.shift_remove("allOf") else {
         return out;
     };
+    if parts.len() > MAX_FOLDED {
+        out.insert("allOf".to_owned(), Value::Array(parts));
+        return out;
+    }
     let mut rest = Vec::new();
     for part in parts {
         match part.as_object().and_then(|p| merge(&out, p)) {
@@ -101,7 +120,7 @@ pub(super) fn fold_all_of(mut out: Map<String, Value>) -> Map<String, Value> {
 
 /// Makes the union `key` of a schema simple: the rest of the schema moves into the branches, a
 /// union of plain words becomes one `enum`, a union of one branch becomes that branch.
-pub(super) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<String, Value> {
+pub(crate) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<String, Value> {
     let Some(Value::Array(branches)) = out.get(key).cloned() else {
         return out;
     };
@@ -111,8 +130,11 @@ pub(super) fn simplify_union(mut out: Map<String, Value>, key: &str) -> Map<Stri
         return out;
     };
     out.retain(|k, _| is_annotation(k));
-    branches.dedup();
-    if let Some(words) = words(&branches) {
+    // With `oneOf`, a value that fits two equal branches fits none.
+    if key == "anyOf" {
+        branches.dedup();
+    }
+    if let Some(words) = words(&branches, key == "oneOf") {
         out.insert("type".to_owned(), "string".into());
         out.insert("enum".to_owned(), Value::Array(words));
     } else if let [Value::Object(only)] = branches.as_slice() {
@@ -131,7 +153,7 @@ fn distribute(base: &Map<String, Value>, branches: Vec<Value>) -> Option<Vec<Val
         return Some(branches);
     }
     let mergeable = |m: &Map<String, Value>| ["$ref", "allOf", "anyOf", "oneOf"].iter().all(|k| !m.contains_key(*k));
-    if !mergeable(base) {
+    if !mergeable(base) || branches.len() > MAX_FOLDED {
         return None;
     }
     let merged = branches.iter().map(|branch| {
@@ -142,11 +164,15 @@ fn distribute(base: &Map<String, Value>, branches: Vec<Value>) -> Option<Vec<Val
 }
 
 /// The words of a union in which every branch is a string `enum` or `const` without more to say.
-fn words(branches: &[Value]) -> Option<Vec<Value>> {
+fn words(branches: &[Value], distinct: bool) -> Option<Vec<Value>> {
     let mut out: Vec<Value> = Vec::new();
+    let mut seen = HashSet::new();
     for branch in branches {
         let branch = branch.as_object()?;
         if branch.keys().any(|k| !matches!(k.as_str(), "type" | "enum" | "const")) {
+            return None;
+        }
+        if branch.get("type").is_some_and(|kind| kind != "string") {
             return None;
         }
         let found = match (branch.get("const"), branch.get("enum")) {
@@ -155,11 +181,10 @@ fn words(branches: &[Value]) -> Option<Vec<Value>> {
             _ => return None,
         };
         for word in found {
-            if !word.is_string() {
-                return None;
-            }
-            if !out.contains(word) {
+            if seen.insert(word.as_str()?) {
                 out.push(word.clone());
+            } else if distinct {
+                return None;
             }
         }
     }
