@@ -116,6 +116,7 @@ impl HuggingFace {
     /// # Errors
     /// See [`HuggingFaceBuilder::build`].
     #[cfg(feature = "pico")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "pico")))]
     pub async fn pico() -> Result<Self> {
         // For its small matrices, handing work to other threads costs more than the work.
         Self::in_memory(mellea_pico::NAME, mellea_pico::FILES).threads(1).build().await

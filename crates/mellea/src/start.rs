@@ -51,7 +51,7 @@ impl StartSession {
     }
 
     /// Uses this model: a name as the backend knows it, or a
-    /// [`ModelIdentifier`](crate::ModelIdentifier). For `hf` it may be a directory.
+    /// [`ModelIdentifier`](crate::model::ModelIdentifier). For `hf` it may be a directory.
     ///
     /// Without one it is [`IBM_GRANITE_4_1_3B`](crate::model::IBM_GRANITE_4_1_3B) on `ollama` and
     /// `litellm` (by way of Ollama), [`IBM_GRANITE_4_HYBRID_SMALL`](crate::model::IBM_GRANITE_4_HYBRID_SMALL) on `watsonx`, and on `hf`

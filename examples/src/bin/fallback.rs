@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mellea::ollama::{Retry, Timeouts};
 use mellea::prelude::*;
-use mellea::{BackendExt, HuggingFace, Limiter, Ollama};
+use mellea::limit::Limiter;
+use mellea::{BackendExt, HuggingFace, Ollama};
 
 #[tokio::main]
 async fn main() -> mellea::Result<()> {
