@@ -92,7 +92,7 @@ impl Member {
             keywords: items(&package["keywords"]).iter().map(text).collect(),
             categories: items(&package["categories"]).iter().map(text).collect(),
             readme: package["readme"].as_str().map(str::to_owned),
-            docs_with_features: package.pointer("/metadata/docs.rs/rustdoc-args")
+            docs_with_features: package.pointer("/metadata/docs/rs/rustdoc-args")
                 == Some(&serde_json::json!(["--cfg", "docsrs"])),
             published: package["publish"].is_null(),
             has_library: items(&package["targets"]).iter().any(is_library),
