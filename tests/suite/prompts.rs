@@ -1,8 +1,8 @@
 //! The prompts that pico was trained on are the prompts that the library writes, byte for byte.
 
-use mellea::testing::ScriptedBackend;
 use mellea::backend::Format;
 use mellea::component::Instruction;
+use mellea::testing::ScriptedBackend;
 use mellea::{Schema, Session};
 use serde_json::Value;
 

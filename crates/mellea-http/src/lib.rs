@@ -31,7 +31,7 @@ pub use secret::Secret;
 pub use settings::ClientSettings;
 pub use timeouts::Timeouts;
 
-/// What limits calls, for [`ClientBuilder::limiter`].
+/// The limiter of calls, for [`ClientBuilder::limiter`].
 pub use mellea_core::Limiter;
-/// The HTTP client below, for [`ClientBuilder::http`].
+/// The underlying HTTP client, for [`ClientBuilder::http`].
 pub use reqwest;

@@ -1,4 +1,4 @@
-//! Tokens that are had for a client's id and secret, and expire: Entra for Azure, Databricks.
+//! Expiring tokens in exchange for a client id and secret: Entra for Azure, Databricks.
 
 use std::fmt;
 use std::time::Duration;

@@ -89,7 +89,7 @@ fn domain(provider: &Provider) -> Option<String> {
     Some(domain.trim_start_matches('.').to_owned()).filter(|domain| !domain.is_empty())
 }
 
-/// What proves the caller.
+/// The credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A key, in the provider's own header.

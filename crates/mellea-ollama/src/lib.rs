@@ -27,5 +27,5 @@ pub use pull::Pull;
 pub use stream::Decoder;
 pub use wire::{LocalModel, ModelInfo, RunningModel};
 
-/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+/// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

@@ -1,4 +1,4 @@
-//! What the benchmarks need and nobody else.
+//! Only for the benchmarks.
 
 use mellea_core::ChatRequest;
 

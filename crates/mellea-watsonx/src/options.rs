@@ -1,4 +1,4 @@
-//! What the service calls the common options, what it knows beside them, and what it cannot do.
+//! The service's names for the common options, its other options, and what it cannot do.
 
 use mellea_core::{ChatRequest, Format, ModelOption, RequestOptions, ToolChoice, Warning};
 use mellea_http::CallOptions;

@@ -18,11 +18,13 @@ pub use mellea_core::{
 pub use mellea_core::{Error, ErrorKind, ModelOutput, Output, Result, Session, SessionBuilder, Thunk};
 // What a call is made of.
 pub use mellea_core::{
-    Component, Document, Message, ModelOption, ModelOptions, Prompts, Queryable, Representation, Role, Schema, Tool, ToolError, Tools,
+    Component, Document, Message, ModelOption, ModelOptions, Prompts, Queryable, Representation, Role, Schema, Tool, ToolError,
+    Tools,
 };
 // What must hold, and how often to try.
 pub use mellea_core::{
-    Attempt, MultiTurn, RejectionSampling, RepairTemplate, Requirement, SamplingResult, SamplingStrategy, ValidationResult, check, req,
+    Attempt, MultiTurn, RejectionSampling, RepairTemplate, Requirement, SamplingResult, SamplingStrategy, ValidationResult,
+    check, req,
 };
 // What a session remembers, and who answers.
 pub use mellea_core::{Backend, BackendExt, ChatContext, Context, SimpleContext};

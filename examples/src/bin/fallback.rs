@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use mellea::limit::Limiter;
 use mellea::ollama::{Retry, Timeouts};
 use mellea::prelude::*;
-use mellea::limit::Limiter;
 use mellea::{BackendExt, HuggingFace, Ollama};
 
 #[tokio::main]

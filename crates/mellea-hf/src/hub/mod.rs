@@ -14,7 +14,7 @@ use cache::Cache;
 use files::ModelFiles;
 pub(crate) use settings::{HubSettings, Token};
 
-/// How far the download of one file has come.
+/// The progress of one file's download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Download {

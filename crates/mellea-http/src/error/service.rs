@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mellea_core::redact::Redactor;
 use reqwest::header::HeaderValue;
 
-/// What is shorter than this is no secret: local servers are given keys such as `x`, and without that letter no
+/// Anything shorter is not treated as a secret: people give local servers keys such as `x`, and without that letter no
 /// error could be read.
 pub(crate) const MIN_SECRET: usize = 4;
 

@@ -63,7 +63,7 @@ pub(super) enum Progress {
     Continue,
     /// A request is complete; what follows it stays in the buffer.
     Request(Recorded),
-    /// The bytes are no request: the status to answer with.
+    /// The bytes are not a request: the status to answer with.
     Bad(u16),
 }
 

@@ -92,7 +92,7 @@ impl ChatDecoder {
     /// Takes the data of one server-sent event.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] if it is no JSON, after which more may be pushed; any other fault ends the answer.
+    /// [`Fault::Unreadable`] if it is not JSON, after which more may be pushed; any other fault ends the answer.
     pub fn push(&mut self, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let data = data.trim();
         if data == "[DONE]" {
@@ -296,7 +296,7 @@ impl ChatDecoder {
     }
 }
 
-/// What a server's word for the end means. What was called counts more than what is said of it: servers say `stop` after
+/// What a server's word for the end means. Actual calls count more than that word: servers say `stop` after
 /// calls.
 pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
     match word.unwrap_or_default() {

@@ -19,7 +19,7 @@ pub enum Fault {
         /// What is wrong.
         reason: &'static str,
     },
-    /// It is no JSON. Other pieces of the stream may still be.
+    /// It is not JSON. Other pieces of the stream may still be.
     Unreadable {
         /// What is wrong.
         reason: String,

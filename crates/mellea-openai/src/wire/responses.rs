@@ -1,4 +1,4 @@
-//! The Responses API, whole or streamed, as events: types and a decoder that does no reading of its own.
+//! The Responses API, whole or streamed, as events: types and a decoder that does no I/O.
 
 use std::collections::VecDeque;
 
@@ -125,7 +125,7 @@ impl ResponsesDecoder {
     /// Takes one server-sent event: its name, which may be empty, and its data.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] if it is no JSON, after which more may be pushed; any other fault ends the answer.
+    /// [`Fault::Unreadable`] if it is not JSON, after which more may be pushed; any other fault ends the answer.
     pub fn push(&mut self, name: &str, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let data = data.trim();
         if data.is_empty() || data == "[DONE]" {

@@ -1,4 +1,4 @@
-//! Taking a `<think>` block at the start of an answer for the reasoning that it is.
+//! Treats a `<think>` block at the start of an answer as reasoning.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Claude by Anthropic's Messages API, and in the form that Vertex AI takes.
+//! Claude over Anthropic's Messages API, and in the form that Vertex AI accepts.
 //!
 //! Facts: types of `anthropic` 2.12.0 (PyPI), checked against Anthropic's and Google's documentation.
 
