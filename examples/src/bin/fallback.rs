@@ -1,4 +1,4 @@
-//! A server if there is one, else the model inside of this process: the calls are the same.
+//! A server if there is one, or else a model in this process: the calls are the same.
 
 use std::time::Duration;
 
