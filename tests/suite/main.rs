@@ -4,3 +4,4 @@ mod bad_input;
 mod conformance;
 mod pico;
 mod prompts;
+mod readme;

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use mellea_core::{Error, ErrorKind, TimeoutPhase};
 use reqwest::header::HeaderMap;
 
-/// When and how often a failed call is made again.
+/// When and how often a failed call is retried.
 ///
-/// A call is made again after a failed or lost connection, and after the statuses 408, 409, 425,
+/// A call is retried after a failed or lost connection, and after the statuses 408, 409, 425,
 /// 429, 500, 502, 503, 504, 520 to 524 and 529; never after any other status, never when a quota is
 /// used up, never when a server is silent (it may still be working), and never after the first piece
 /// of the answer has been handed on. A server's `x-should-retry` overrides the status.

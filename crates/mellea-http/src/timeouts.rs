@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mellea_core::options::DEFAULT_STREAM_TIMEOUT;
 
-/// How long a call may wait, and for what. Each limit has its own error,
+/// How long a call may wait, and for what. Each limit has its own
 /// [`TimeoutPhase`](mellea_core::TimeoutPhase).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

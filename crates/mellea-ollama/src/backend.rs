@@ -22,8 +22,8 @@ use crate::{options, request};
 
 /// A model on an Ollama server. Clones share connections.
 ///
-/// Making one does no I/O; [`OllamaBuilder::connect`] contacts the server, and pulls the model where
-/// that is wanted.
+/// Making one does no I/O; [`OllamaBuilder::connect`] contacts the server, and pulls the model if
+/// the policy says so.
 ///
 /// ```
 /// use mellea_core::{Backend, model::IBM_GRANITE_4_1_3B};

@@ -139,7 +139,7 @@ impl OllamaBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is no model, or it has no name at Ollama; for an invalid host,
-    /// or window that cannot be; and for a key that would travel unencrypted over the open network.
+    /// header or window; and for a key that would travel unencrypted over the open network.
     pub fn build(self) -> Result<Ollama> {
         self.build_in(|name| std::env::var(name).ok())
     }

@@ -6,6 +6,7 @@ mod manifest;
 mod modules;
 mod msrv;
 mod packages;
+mod readme;
 mod surface;
 mod text;
 
@@ -38,6 +39,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
         findings.errors.extend(too_large(file, size));
         if let Some(content) = std::fs::read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
             text::check(file, &content, &mut findings);
+            findings.errors.extend(readme::check(file, &content, |target| root.join(target).exists()));
         }
     }
     for member in &workspace.members {
