@@ -5,7 +5,8 @@ pub(super) fn check(path: &str, content: &str, exists: impl Fn(&str) -> bool) ->
     if !path.ends_with(".md") {
         return Vec::new();
     }
-    let is_readme = path == "README.md" || path.starts_with("crates/") && path.ends_with("/README.md") && path.matches('/').count() == 2;
+    let is_readme =
+        path == "README.md" || path.starts_with("crates/") && path.ends_with("/README.md") && path.matches('/').count() == 2;
     let (mut errors, mut fence, mut has_program) = (Vec::new(), None, false);
     for (i, line) in content.lines().enumerate() {
         let mut report = |what: &str| errors.push(format!("{path}:{}: {what}", i + 1));
@@ -45,7 +46,8 @@ pub(super) fn check(path: &str, content: &str, exists: impl Fn(&str) -> bool) ->
 /// Whether a line has a link such as ``[`Session`]`` with no address behind it.
 fn has_bare_link(line: &str) -> bool {
     line.match_indices("`]").any(|(at, end)| {
-        let opens = line.get(..at).and_then(|before| before.rfind(['[', ']'])).is_some_and(|open| line.get(open..open + 2) == Some("[`"));
+        let opens =
+            line.get(..at).and_then(|before| before.rfind(['[', ']'])).is_some_and(|open| line.get(open..open + 2) == Some("[`"));
         opens && !line.get(at + end.len()..).is_some_and(|after| after.starts_with('('))
     })
 }

@@ -148,15 +148,13 @@ impl Reader<'_> {
                     }
                 }
             }
-            Item::Impl(item) if !hidden(&item.attrs) => {
-                // What an implementation of a trait shows is the trait; the rest of its signatures follows from it.
-                if item.trait_.is_none() {
-                    for part in &item.items {
-                        if let ImplItem::Fn(part) = part
-                            && shows(&part.vis, &part.attrs)
-                        {
-                            self.signature(&part.sig, imports);
-                        }
+            // What an implementation of a trait shows is the trait; the rest of its signatures follows from it.
+            Item::Impl(item) if item.trait_.is_none() && !hidden(&item.attrs) => {
+                for part in &item.items {
+                    if let ImplItem::Fn(part) = part
+                        && shows(&part.vis, &part.attrs)
+                    {
+                        self.signature(&part.sig, imports);
                     }
                 }
             }
