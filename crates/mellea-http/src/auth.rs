@@ -101,7 +101,7 @@ impl KeyHeader {
 struct Fixed {
     name: HeaderName,
     key: Secret,
-    /// `None` if it cannot stand in a header.
+    /// `None` if it is not valid in a header.
     value: Option<HeaderValue>,
 }
 

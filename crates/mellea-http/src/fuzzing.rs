@@ -37,7 +37,7 @@ pub fn fault(place: &Place, fault: Fault) -> Error {
 /// A whole body as JSON.
 ///
 /// # Errors
-/// If it is none, or does not fit.
+/// If it is not JSON, or does not fit.
 pub fn json<T: DeserializeOwned>(place: &Place, body: &[u8]) -> Result<T> {
     response::decode(body).map_err(|error| place.json(&error, body, false))
 }

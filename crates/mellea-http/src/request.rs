@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request(pub(crate) Box<Parts>);
 
-/// On the heap, so that what holds a request while it is under way is small.
+/// On the heap, so that whatever holds a request in progress stays small.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) method: Method,

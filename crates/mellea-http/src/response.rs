@@ -28,7 +28,7 @@ pub(crate) struct Received {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
-    /// Something of the body has come.
+    /// A part of the body has arrived.
     pub(crate) begun: bool,
     /// Held until the response is dropped.
     pub(crate) _permit: Option<Permit>,

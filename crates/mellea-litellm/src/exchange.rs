@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
     scope: String,
     /// Whether id and secret go into a header instead of the body.
     basic: bool,
-    /// Held while a token is had, so that calls at once wait for the same one.
+    /// Held while a token is requested, so that concurrent calls wait for the same one.
     token: Mutex<Option<(Secret, Instant)>>,
 }
 

@@ -49,7 +49,7 @@ impl Vars<'_> {
     }
 }
 
-/// The address of a provider: the one given, else the environment's, else its own.
+/// The address of a provider: the one given, or the environment's, or its own.
 pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'_>) -> Result<Address> {
     let own = || {
         let text = provider.base_url.as_deref()?;

@@ -57,7 +57,7 @@ pub(crate) fn think(thinking: Thinking) -> Value {
     }
 }
 
-/// Takes what stands in the request itself out of `extra`; `null` is absent.
+/// Takes the options for the request itself out of `extra`; `null` counts as absent.
 pub(crate) fn top_level(extra: &mut Map<String, Value>) -> Map<String, Value> {
     let mut top = Map::new();
     for &name in TOP_LEVEL {

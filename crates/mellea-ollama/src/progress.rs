@@ -53,7 +53,7 @@ impl Layers {
     }
 }
 
-/// Who is told.
+/// Who gets the progress.
 #[derive(Clone)]
 pub(crate) struct Listener(pub(crate) Arc<dyn Fn(&PullProgress) + Send + Sync>);
 

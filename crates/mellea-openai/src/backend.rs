@@ -122,7 +122,7 @@ impl OpenAi {
         prepared.map_err(|error| self.place(error))
     }
 
-    /// Sends a chat as the server is known to want it.
+    /// Sends a chat in the form that the server is known to want.
     async fn open(&self, learned: Learned, request: &ChatRequest, warnings: Vec<Warning>) -> Result<EventStream> {
         let Prepared { body, call, streamed, means, .. } = self.prepare(learned, request)?;
         let responses = self.0.api == Api::Responses;

@@ -220,7 +220,7 @@ async fn whole(response: Response) -> Result<EventStream> {
     }
 }
 
-/// An answer that comes in pieces; the first is awaited here, because a refusal may stand in its place.
+/// An answer that comes in pieces; the first is awaited here, because it may be a refusal.
 async fn piecewise(response: Response) -> Result<EventStream> {
     let (frames, decoder) = (response.sse()?, Decoder::default());
     let mut reader =
@@ -243,7 +243,7 @@ struct Reader {
     error: Option<Error>,
     ended: bool,
     unreadable: usize,
-    /// Why the first unreadable piece was that.
+    /// Why the first unreadable piece could not be read.
     first_fault: Option<Error>,
 }
 

@@ -135,7 +135,7 @@ impl Decoder {
         }
     }
 
-    /// What is known of the answer as a whole; each is told once.
+    /// What is known of the answer as a whole; each fact is reported once.
     fn origin(&mut self, chat: &Chat<'_>, events: &mut VecDeque<Event>) {
         if !self.named
             && let Some(id) = chat.id.get()
@@ -258,7 +258,7 @@ fn usage(used: &wire::Usage) -> Usage {
     usage
 }
 
-/// What the service remarks, as warnings. The disclaimer that comes with each answer of some models
+/// The service's remarks, as warnings. The disclaimer that comes with each answer of some models
 /// is about no request.
 pub(crate) fn remarks<'s>(system: &'s wire::System<'_>) -> impl Iterator<Item = Warning> + use<'s> {
     let of_request = system.warnings.0.iter().filter(|remark| remark.id.get() != Some("disclaimer_warning"));

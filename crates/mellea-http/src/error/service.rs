@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 /// error could be read.
 pub(crate) const MIN_SECRET: usize = 4;
 
-/// How many credentials that change are kept: those of calls that may still be under way.
+/// How many changing credentials are kept: those of calls that may still be in progress.
 const MAX_RENEWED: usize = 16;
 
 /// A service, as its errors name it, and what none of them may show.

@@ -54,7 +54,7 @@ impl Recorded {
     }
 }
 
-/// Where a [`Decoder`] stands after the bytes it was given.
+/// The state of a [`Decoder`] after the bytes it was given.
 #[derive(Debug, PartialEq)]
 pub(super) enum Progress {
     /// More bytes are needed.

@@ -141,7 +141,7 @@ impl Server {
         tokio::time::timeout(within, self.until(condition)).await.is_ok()
     }
 
-    /// Waits until no reply is under way, however long that takes.
+    /// Waits until no reply is in progress, however long that takes.
     pub async fn idle(&self) {
         self.until(|server| server.in_flight() == 0).await;
     }

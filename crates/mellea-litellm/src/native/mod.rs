@@ -37,7 +37,7 @@ use std::sync::Arc;
 use mellea_core::{Backend, Error, ErrorKind, ModelOptions, Result};
 use mellea_http::{Client, ClientBuilder, ClientSettings, Secret};
 
-/// What a native backend is made of. The model stands without its prefix.
+/// The settings of a native backend. The model has no prefix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// The provider's name in errors and outputs, such as `anthropic`.

@@ -62,7 +62,7 @@ impl Counts {
     }
 }
 
-/// The providers of the built-in registry, one for each prefix, those that cannot be called included.
+/// The providers of the built-in registry, one for each prefix, including those that cannot be called.
 ///
 /// ```
 /// use mellea_litellm::{Kind, supported_providers};

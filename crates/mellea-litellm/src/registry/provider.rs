@@ -62,7 +62,7 @@ pub struct Provider {
     pub path: Option<String>,
     /// Parts of the address that are settings: names, and where their values come from.
     pub vars: BTreeMap<String, Var>,
-    /// What else address, headers or the model's name need.
+    /// What else the address, the headers or the model's name need.
     pub form: Form,
     /// The dialect of `mellea-openai` that the fields below change: `openai`, `azure`, `vllm`,
     /// `ollama`, `lm_studio`, `llama_cpp`, `groq`, `deepseek`, `openrouter`, `nim`; `generic` by
@@ -84,7 +84,7 @@ pub struct Provider {
     pub thinking: Option<Reasoning>,
     /// Whether streams are asked for figures of usage (`stream_options`); they are by default.
     pub stream_usage: Option<bool>,
-    /// The field in which the reasoning of a turn with tool calls goes back; an empty one is none.
+    /// The field in which the reasoning of a turn with tool calls goes back; empty for none.
     pub reasoning_field: Option<String>,
     /// Headers of every request.
     pub headers: BTreeMap<String, String>,
@@ -147,7 +147,7 @@ pub enum Key {
     Optional,
 }
 
-/// What address, headers or the model's name need beside the fields of a [`Provider`].
+/// What address, headers or the model's name need besides the fields of a [`Provider`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -326,7 +326,7 @@ impl Provider {
         self
     }
 
-    /// Whether this build of the crate can call it: it is neither of a kind that cannot be called, nor
+    /// Whether this build of the crate can call it: it is not of a kind that cannot be called, and not
     /// behind a feature that is off.
     #[must_use]
     pub fn is_enabled(&self) -> bool {

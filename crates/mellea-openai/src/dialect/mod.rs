@@ -161,7 +161,7 @@ pub enum SchemaPolicy {
     None,
 }
 
-/// A server's own fields for guided generation, beside `response_format`.
+/// A server's own fields for guided generation, besides `response_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guidance {

@@ -22,7 +22,7 @@ pub struct ChatSettings {
 }
 
 impl ChatSettings {
-    /// Inline reasoning is found, tool calls are as they are.
+    /// Inline reasoning is found, tool calls are left unchanged.
     #[must_use]
     pub const fn new() -> Self {
         Self { inline_thinking: true, unwrap_json_tool: false, says_finish: true }
@@ -120,7 +120,7 @@ impl ChatDecoder {
         Ok(())
     }
 
-    /// Says that the body has ended as a body should.
+    /// Reports that the body has ended as it should.
     pub fn body_ended(&mut self, out: &mut VecDeque<Event>) {
         if !self.settings.says_finish && self.begun && !self.is_complete() {
             self.done = true;
@@ -147,7 +147,7 @@ impl ChatDecoder {
         self.finish.is_some()
     }
 
-    /// Whether a piece of the answer itself has come.
+    /// Whether a piece of the answer itself has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun

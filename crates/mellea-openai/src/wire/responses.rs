@@ -103,7 +103,7 @@ pub struct ResponsesDecoder {
     has_id: bool,
     has_model: bool,
     items: Vec<Value>,
-    /// Text, and reasoning, of the item that is under way has come in pieces.
+    /// Text, and reasoning, of the current item has arrived in pieces.
     texted: bool,
     thought: bool,
     /// Another part of the reasoning begins.
@@ -188,7 +188,7 @@ impl ResponsesDecoder {
         self.finish.is_some()
     }
 
-    /// Whether a piece of the answer itself has come.
+    /// Whether a piece of the answer itself has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun

@@ -100,7 +100,7 @@ impl ToolCallAccumulator {
         Self::default()
     }
 
-    /// Whether nothing has come.
+    /// Whether nothing has arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()

@@ -46,7 +46,7 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Anthropic,
-    /// The model stands in the path, which this is, and the version in the body.
+    /// The model is in the path, which this is, and the version in the body.
     #[cfg(feature = "vertex")]
     Vertex(String),
 }

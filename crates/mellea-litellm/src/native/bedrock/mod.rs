@@ -68,7 +68,7 @@ struct Converse {
     model: String,
 }
 
-/// Makers whose models enforce JSON schemas, beside Anthropic.
+/// Makers whose models enforce JSON schemas, besides Anthropic.
 const SCHEMA_MAKERS: [&str; 11] = [
     "openai.",
     "qwen.",
