@@ -28,6 +28,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
     built.retain(|crate_, _| needed.contains(crate_));
     write(&package.join("features/Cargo.toml"), &same_features(&built))?;
     write(&package.join("Cargo.toml"), &manifest(&dependencies, &cargo::root().join("crates/mellea"), &["features"])?)?;
+    // To list the tree has dropped from the lock file what the package alone does not need.
+    std::fs::copy(cargo::root().join("Cargo.lock"), package.join("Cargo.lock"))?;
     let profiles = profiles(&std::fs::read_to_string(cargo::root().join("Cargo.toml"))?);
     write(&package.join(".cargo/config.toml"), &profiles)?;
 
