@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use mellea::{
-    Attempt, Backend, ChatRequest, Event, Format, HuggingFace, Message, Messages, ModelOption, RepairTemplate, RequestOptions,
-    Schema, Session, ToolSpec, req,
-};
+use mellea::backend::{ChatRequest, Event, Format};
+use mellea::options::RequestOptions;
+use mellea::tool::ToolSpec;
+use mellea::message::Messages;
+use mellea::{Attempt, Backend, HuggingFace, Message, ModelOption, RepairTemplate, Schema, Session, req};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! Every backend of this workspace keeps the rules of the trait.
 
 use mellea::testing::conformance::Fixture;
-use mellea::{HuggingFace, Schema, ToolSpec, backend_conformance};
+use mellea::tool::ToolSpec;
+use mellea::{HuggingFace, Schema, backend_conformance};
 use serde_json::json;
 
 async fn hf() -> Fixture {

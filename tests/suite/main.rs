@@ -5,3 +5,4 @@ mod conformance;
 mod matrix;
 mod pico;
 mod prompts;
+mod readme;

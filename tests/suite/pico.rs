@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mellea::prelude::*;
-use mellea::{Backend, HuggingFace, StopReason};
+use mellea::sampling::StopReason;
+use mellea::{Backend, HuggingFace};
 
 async fn session() -> Session {
     Session::new(HuggingFace::pico().await.unwrap())

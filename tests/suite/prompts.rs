@@ -1,7 +1,9 @@
 //! The prompts that pico was trained on are the prompts that the library writes, byte for byte.
 
+use mellea::backend::Format;
+use mellea::component::Instruction;
 use mellea::testing::ScriptedBackend;
-use mellea::{Format, Instruction, Schema, Session};
+use mellea::{Schema, Session};
 use serde_json::Value;
 
 fn held_out() -> Vec<Value> {

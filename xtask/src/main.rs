@@ -6,6 +6,7 @@ mod cargo;
 mod features;
 mod integration;
 mod run;
+mod starter;
 mod steps;
 mod tidy;
 mod workspace;
@@ -31,7 +32,8 @@ The parts of it:
   native-tls            the remote backends with the system's TLS, where the machine has OpenSSL
   docs                  the API pages, warnings denied
   test                  unit, integration and doc tests, then the examples that need no service
-  tidy                  the rules on the tree itself: file sizes, first lines, dependency direction, crate counts
+  starter               the README's first program, built and run in an empty package
+  tidy                  the rules on the tree itself: files, words, modules, packages, dependencies
 On demand:
   fixtures --dir <dir>  the parity suite on reference data; fails if the directory is missing
   integration <suite>   suites beside a real server, or against live services; alone it lists them
@@ -44,13 +46,14 @@ All tasks build the same things with the same features, so what one has compiled
 /// A task's work.
 type Task = fn(&Workspace, &[String], &mut Steps);
 
-const TASKS: [(&str, Task); 11] = [
+const TASKS: [(&str, Task); 12] = [
     ("ci", ci),
     ("check", |workspace, _, steps| check(workspace, steps)),
     ("features", |workspace, _, steps| steps.run("features", || features::check(workspace))),
     ("native-tls", |_, _, steps| native_tls(steps)),
     ("docs", |workspace, _, steps| steps.run("docs", || run::docs(workspace))),
     ("test", |workspace, _, steps| test(workspace, steps)),
+    ("starter", |workspace, _, steps| steps.run("starter", || starter::check(workspace))),
     ("tidy", |workspace, _, steps| steps.run("tidy", || tidy::check(workspace))),
     ("fixtures", |workspace, arguments, steps| steps.run("fixtures", || run::fixtures(workspace, arguments))),
     ("integration", integration::run),
@@ -69,6 +72,7 @@ fn ci(workspace: &Workspace, _: &[String], steps: &mut Steps) {
     native_tls(steps);
     steps.run("docs", || run::docs(workspace));
     test(workspace, steps);
+    steps.run("starter", || starter::check(workspace));
 }
 
 /// The system's TLS is a library that a machine may lack; where it has none, that is said.

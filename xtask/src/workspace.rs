@@ -25,6 +25,11 @@ pub(crate) struct Member {
     /// Each feature and what it turns on, those of devices left out.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) keywords: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) readme: Option<String>,
+    /// The pages on docs.rs are built with `--cfg docsrs`, so that items say which feature they need.
+    pub(crate) docs_with_features: bool,
     pub(crate) has_library: bool,
     /// Others may depend on it: not `publish = false`.
     pub(crate) published: bool,
@@ -84,6 +89,11 @@ impl Member {
                 .iter()
                 .map(|d| Dependency { name: text(&d["name"]), dev: d["kind"] == "dev" })
                 .collect(),
+            keywords: items(&package["keywords"]).iter().map(text).collect(),
+            categories: items(&package["categories"]).iter().map(text).collect(),
+            readme: package["readme"].as_str().map(str::to_owned),
+            docs_with_features: package.pointer("/metadata/docs/rs/rustdoc-args")
+                == Some(&serde_json::json!(["--cfg", "docsrs"])),
             published: package["publish"].is_null(),
             has_library: items(&package["targets"]).iter().any(is_library),
             binaries: names("bin"),

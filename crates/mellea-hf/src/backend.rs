@@ -36,14 +36,14 @@ pub enum RawPrompts {
     /// All of it is text, whatever it spells.
     #[default]
     Plain,
-    /// `<|end_of_text|>` and the like are read as tokens. Only for prompts that no stranger has a part in.
+    /// `<|end_of_text|>` and the like are read as tokens. Use this only for prompts that contain no untrusted text.
     WithControlTokens,
 }
 
-/// A model of the Hugging Face hub that runs in this process.
+/// A model from the Hugging Face hub that runs in this process.
 ///
-/// A handle: clones share the model and its engine. The model is given back when the last one is dropped and the
-/// answers that are under way have ended.
+/// A handle: clones share the model and its engine. The model's memory is freed when the last one is dropped and the
+/// answers in progress have ended.
 #[derive(Clone)]
 pub struct HuggingFace {
     shared: Arc<Shared>,
@@ -91,7 +91,7 @@ impl HuggingFace {
         HuggingFaceBuilder::in_memory(name, files)
     }
 
-    /// Loads the small demonstration model that travels inside the program.
+    /// Loads the small demonstration model that is part of the program.
     ///
     /// ```
     /// use futures_util::StreamExt;
@@ -116,6 +116,7 @@ impl HuggingFace {
     /// # Errors
     /// See [`HuggingFaceBuilder::build`].
     #[cfg(feature = "pico")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "pico")))]
     pub async fn pico() -> Result<Self> {
         // For its small matrices, handing work to other threads costs more than the work.
         Self::in_memory(mellea_pico::NAME, mellea_pico::FILES).threads(1).build().await
@@ -137,7 +138,7 @@ impl HuggingFace {
         Self { shared: Arc::new(Shared { name, engine, window, tokenizer, template, defaults, raw_prompts }) }
     }
 
-    /// The prompt that a request comes to, as text: what the chat template makes of it.
+    /// The prompt that the chat template makes of a request, as text.
     ///
     /// # Errors
     /// When the template refuses the conversation, or the model has none.

@@ -156,7 +156,7 @@ impl HuggingFaceBuilder {
         self
     }
 
-    /// A chat template in the place of the model's own.
+    /// A chat template to use instead of the model's own.
     pub fn chat_template(mut self, source: impl Into<String>) -> Self {
         self.options.template = Some(source.into());
         self

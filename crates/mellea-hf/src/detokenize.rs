@@ -11,7 +11,7 @@ const LONGEST_WAIT: usize = 8;
 /// Turns the tokens of one answer into text, piece by piece.
 #[derive(Debug)]
 pub(crate) struct StreamDecoder {
-    /// Special tokens that are shown all the same, because a parser behind waits for them.
+    /// Special tokens that are shown anyway, because a later parser waits for them.
     shown: Vec<u32>,
     way: Way,
 }

@@ -161,7 +161,7 @@ pub enum ErrorKind {
         /// What it said.
         detail: String,
     },
-    /// A chat was asked of a model without a chat template.
+    /// A chat was requested of a model without a chat template.
     #[error("{model} has no chat template: use raw generation, or give a template to the builder")]
     NoTemplate {
         /// The model.

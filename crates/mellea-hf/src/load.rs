@@ -30,7 +30,7 @@ pub(crate) struct LoadOptions {
     pub(crate) precision: Precision,
     pub(crate) engine: EngineOptions,
     pub(crate) clock: Clock,
-    /// A chat template in the place of the model's own.
+    /// A chat template to use instead of the model's own.
     pub(crate) template: Option<String>,
 }
 

@@ -170,7 +170,7 @@ fn best(logits: &[f32]) -> Option<u32> {
     best.and_then(|(token, _)| u32::try_from(token).ok())
 }
 
-/// Softmax; a logit that is no number counts as impossible.
+/// Softmax; a logit that is NaN counts as impossible.
 fn shares(logits: &[f32]) -> Vec<f32> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> =

@@ -11,7 +11,7 @@ use crate::hub::files::ModelFiles;
 const FILE: &str = "tokenizer.json";
 const NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// A token that is no text: a turn marker, an end, the border of a tool call.
+/// A token that is not text: a turn marker, an end, the border of a tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ControlToken {
     pub(crate) id: u32,
@@ -144,7 +144,7 @@ impl TextTokenizer {
         })
     }
 
-    /// The bytes of the longest token; at least as many as it stands for.
+    /// The bytes of the longest token; at least as many as the bytes of its text.
     pub(crate) fn longest(&self) -> usize {
         self.longest
     }

@@ -1,4 +1,4 @@
-//! How a call proves who makes it.
+//! How a call authenticates.
 
 use std::fmt::Debug;
 
@@ -9,19 +9,19 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::Secret;
 
-/// Puts credentials on a call. A key never goes into an address, only into headers.
+/// Adds credentials to a call. A key goes only into headers, never into an address.
 ///
 /// [`Bearer`] and [`KeyHeader`] hold a fixed key. Tokens that expire, and signatures, are
 /// implementations of this trait.
 #[async_trait]
 pub trait Authorize: Debug + Send + Sync + 'static {
-    /// Adds what proves the caller to `call.headers`.
+    /// Adds the credentials to `call.headers`.
     ///
     /// # Errors
-    /// If the credentials cannot be had.
+    /// If the credentials cannot be obtained.
     async fn authorize(&self, call: &mut Outgoing<'_>) -> Result<()>;
 
-    /// Whether [`renew`](Self::renew) can do anything.
+    /// Whether [`renew`](Self::renew) can obtain other credentials.
     fn renews(&self) -> bool {
         false
     }
@@ -30,18 +30,18 @@ pub trait Authorize: Debug + Send + Sync + 'static {
     /// the call is worth one more attempt.
     ///
     /// # Errors
-    /// If they cannot be had; that error is the call's.
+    /// If they cannot be obtained; the call fails with that error.
     async fn renew(&self) -> Result<bool> {
         Ok(false)
     }
 
-    /// What must not appear in any error: the keys this holds.
+    /// The keys that this holds, which must not appear in any error.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
 }
 
-/// A call as it is about to be sent.
+/// A call that is about to be sent.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outgoing<'a> {
@@ -59,7 +59,7 @@ impl Outgoing<'_> {
     /// Sets a header with a secret value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the secret cannot stand in a header.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the secret contains characters that a header cannot carry.
     pub fn set_secret(&mut self, name: &HeaderName, value: &str) -> Result<()> {
         self.headers.insert(name, sensitive(value).ok_or_else(|| unfit(name))?);
         Ok(())
@@ -87,7 +87,7 @@ impl KeyHeader {
     /// This key in this header.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the name is none that a header may have.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if the name is not a valid header name.
     pub fn new(name: &str, key: impl Into<Secret>) -> Result<Self> {
         let name = HeaderName::try_from(name)
             .map_err(|_| Error::config("headers", format!("`{name}` cannot be the name of a header")))?;
@@ -96,12 +96,12 @@ impl KeyHeader {
     }
 }
 
-/// A header that is the same with every call.
+/// A header that is the same for every call.
 #[derive(Clone, Debug)]
 struct Fixed {
     name: HeaderName,
     key: Secret,
-    /// `None` if it cannot stand in a header.
+    /// `None` if it is not valid in a header.
     value: Option<HeaderValue>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use mellea_core::{Error, Result};
 use url::{Host, Url};
 
-/// An address that paths are added to, with or without a slash at its end.
+/// An address to which paths are added, with or without a trailing slash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -14,7 +14,7 @@ impl BaseUrl {
     /// elsewhere.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if it is no http or https address.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if it is not an http or https address.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let bad =

@@ -83,24 +83,24 @@ impl Client {
         &self.0.base
     }
 
-    /// The limits of time that calls have by default.
+    /// The time limits that calls have by default.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         self.0.timeouts
     }
 
-    /// The most requests that one call can make: its attempts, and one more if credentials can be
+    /// The most requests that one call can make: its attempts, plus one if credentials can be
     /// renewed.
     #[must_use]
     pub fn max_requests(&self) -> u32 {
         self.0.retry.attempts.saturating_add(u32::from(self.0.auth.as_ref().is_some_and(|auth| auth.renews())))
     }
 
-    /// Sends a request, again where [`Retry`] says so; resolves when the status and the headers of
-    /// a success are here.
+    /// Sends a request, and repeats it where [`Retry`] allows; resolves when the status and headers of
+    /// a success have arrived.
     ///
     /// # Errors
-    /// Each failure as its own [`ErrorKind`]: connection, time, status, body.
+    /// Each failure has its own [`ErrorKind`]: connection, time, status, body.
     pub async fn send(&self, request: Request) -> Result<Response> {
         self.open(request, async |response| Ok(response)).await
     }
@@ -108,7 +108,7 @@ impl Client {
     /// Sends a request and reads the start of its response; `read` is a part of the attempt: if it
     /// fails with an error that another attempt may mend, there is one.
     ///
-    /// `read` gives back what the caller goes on with, such as a stream whose first event it has
+    /// `read` returns what the caller continues with, such as a stream whose first event it has
     /// seen. From then on nothing is repeated.
     ///
     /// # Errors
@@ -266,7 +266,7 @@ impl ClientBuilder {
         self.auth(Bearer::new(key))
     }
 
-    /// Proves the caller this way.
+    /// Authenticates this way.
     pub fn auth(mut self, auth: impl Authorize) -> Self {
         self.auth = Some(Arc::new(auth));
         self
@@ -274,7 +274,7 @@ impl ClientBuilder {
 
     client_setters!();
 
-    /// Keeps this text out of errors as well.
+    /// Keeps this text out of errors, too.
     pub fn secret(mut self, secret: impl Into<Secret>) -> Self {
         self.secrets.push(secret.into());
         self
@@ -283,8 +283,8 @@ impl ClientBuilder {
     /// The client.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an address, header or proxy that cannot be, and for a key that would
-    /// go over the open network in the clear.
+    /// [`ErrorKind::Config`] for an invalid address, header or proxy, and for a key that would
+    /// travel unencrypted over the open network.
     pub fn build(self) -> Result<Client> {
         let ClientSettings { headers: given, timeouts, retry, limiter, proxy, http, insecure } = self.settings;
         let (timeouts, retry) = (timeouts.unwrap_or_default(), retry.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach of the inside; it exists under `--cfg fuzzing` only.
+//! What the fuzz targets can reach; it exists only under `--cfg fuzzing`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub fn place(secret: &str) -> Result<Place> {
     Ok(Place::new(&Arc::new(service), Some("model".to_owned()), base.as_url().clone()))
 }
 
-/// The error of a response with a status that is none of success.
+/// The error of a response whose status is not a success.
 #[must_use]
 pub fn refusal(place: &Place, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     place.refusal(Some(status), headers, body)
@@ -37,7 +37,7 @@ pub fn fault(place: &Place, fault: Fault) -> Error {
 /// A whole body as JSON.
 ///
 /// # Errors
-/// If it is none, or does not fit.
+/// If it is not JSON, or does not fit.
 pub fn json<T: DeserializeOwned>(place: &Place, body: &[u8]) -> Result<T> {
     response::decode(body).map_err(|error| place.json(&error, body, false))
 }

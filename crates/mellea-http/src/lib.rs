@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;
 mod base;
@@ -13,6 +14,7 @@ mod retry;
 mod secret;
 mod settings;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod timeouts;
 mod transport;
@@ -29,7 +31,7 @@ pub use secret::Secret;
 pub use settings::ClientSettings;
 pub use timeouts::Timeouts;
 
-/// What limits calls, for [`ClientBuilder::limiter`].
+/// The limiter of calls, for [`ClientBuilder::limiter`].
 pub use mellea_core::Limiter;
-/// The HTTP client below, for [`ClientBuilder::http`].
+/// The underlying HTTP client, for [`ClientBuilder::http`].
 pub use reqwest;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request(pub(crate) Box<Parts>);
 
-/// On the heap, so that what holds a request while it is under way is small.
+/// On the heap, so that whatever holds a request in progress stays small.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) method: Method,
@@ -41,10 +41,10 @@ impl Request {
         }))
     }
 
-    /// With this JSON as its body.
+    /// Sets this JSON as the body.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it cannot be written as JSON.
+    /// [`ErrorKind::Config`] if the value cannot be serialised.
     pub fn json(mut self, body: &(impl Serialize + ?Sized)) -> Result<Self> {
         let mut json = Vec::with_capacity(1 << 10);
         serde_json::to_writer(&mut json, body).map_err(|e| Error::config("request", format!("the request is no JSON: {e}")))?;
@@ -53,7 +53,7 @@ impl Request {
         Ok(self)
     }
 
-    /// With a form as its body.
+    /// Sets a form as the body.
     pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.0.body = form.into();
@@ -61,35 +61,35 @@ impl Request {
         self
     }
 
-    /// With a query parameter. Nothing secret belongs here.
+    /// Adds a query parameter. Do not put secrets here.
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.query.push((name.into(), value.into()));
         self
     }
 
-    /// With a header.
+    /// Adds a header.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if name or value cannot stand in a header.
+    /// [`ErrorKind::Config`] if the name or the value is not valid in a header.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self> {
         let (name, value) = header(name, value)?;
         self.0.headers.insert(name, value);
         Ok(self)
     }
 
-    /// About this model: errors name it.
+    /// Names the model, for errors.
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.0.model = Some(model.into());
         self
     }
 
-    /// With what the caller set for this one call.
+    /// Applies what the caller set for this one call.
     pub fn options(mut self, options: CallOptions) -> Self {
         self.0.call = options;
         self
     }
 
-    /// Sent once: a failure is not followed by another attempt.
+    /// Sends the request once: a failure is not retried.
     pub fn once(mut self) -> Self {
         self.0.single = true;
         self
@@ -116,7 +116,7 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
 pub struct CallOptions {
     /// For the whole call.
     pub timeout: Option<Duration>,
-    /// For silence, before the response and within it; `None` leaves the client's.
+    /// The limit on silence, before the response and within it; `None` keeps the client's.
     pub silence: Option<Option<Duration>>,
     /// More headers.
     pub headers: HeaderMap,
@@ -128,10 +128,10 @@ impl CallOptions {
     /// The names of the options this takes.
     pub const NAMES: [&str; 3] = ["timeout", "extra_headers", "extra_body"];
 
-    /// Takes its options out of `extra`, which is what a backend then still has to map.
+    /// Takes its options out of `extra`; the backend maps the rest.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`] for a value of the wrong kind.
+    /// [`ErrorKind::InvalidOption`] for a value of the wrong type.
     pub fn take(options: &RequestOptions, extra: &mut Map<String, Value>) -> Result<Self> {
         let mut call = Self { silence: Some(options.stream_timeout), ..Self::default() };
         if let Some(value) = extra.shift_remove("timeout").filter(|v| !v.is_null()) {

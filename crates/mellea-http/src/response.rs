@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::error::{MAX_ERROR_BODY, Place};
 use crate::frame::{Framer, LineFramer, SseFramer};
 
-/// The most bytes of a body that is read as a whole.
+/// The most bytes of a body that is read whole.
 pub const MAX_BODY_BYTES: usize = 48 << 20;
 
 /// A response with a status of success. Dropping it closes the connection or the stream.
@@ -28,7 +28,7 @@ pub(crate) struct Received {
     pub(crate) http: reqwest::Response,
     pub(crate) place: Place,
     pub(crate) limits: Limits,
-    /// Something of the body has come.
+    /// A part of the body has arrived.
     pub(crate) begun: bool,
     /// Held until the response is dropped.
     pub(crate) _permit: Option<Permit>,
@@ -84,14 +84,14 @@ impl Response {
         self.0.http.headers()
     }
 
-    /// Whether the body says that it is JSON and no stream of events or lines.
+    /// Whether the content type says JSON rather than a stream of events or lines.
     #[must_use]
     pub fn is_json(&self) -> bool {
         let kind = self.content_type();
         kind.starts_with("application/json") || (kind.starts_with("application/") && kind.contains("+json"))
     }
 
-    /// Whether the body says that it is a stream of server-sent events.
+    /// Whether the content type says that this is a stream of server-sent events.
     #[must_use]
     pub fn is_sse(&self) -> bool {
         self.content_type().starts_with("text/event-stream")
@@ -121,7 +121,7 @@ impl Response {
     /// The whole body.
     ///
     /// # Errors
-    /// If it does not come in time, is cut, or has more than [`MAX_BODY_BYTES`].
+    /// If it does not arrive in time, is cut off, or has more than [`MAX_BODY_BYTES`].
     pub async fn bytes(mut self) -> Result<Vec<u8>> {
         self.collect().await
     }
@@ -153,7 +153,7 @@ impl Response {
     /// The body as server-sent events.
     ///
     /// # Errors
-    /// If the body says that it is something else.
+    /// If the content type says something else.
     pub fn sse(self) -> Result<Frames<SseFramer>> {
         self.frames(SseFramer::default())
     }
@@ -161,7 +161,7 @@ impl Response {
     /// The body as lines, one JSON text each.
     ///
     /// # Errors
-    /// If the body says that it is something else.
+    /// If the content type says something else.
     pub fn ndjson(self) -> Result<Frames<LineFramer>> {
         self.frames(LineFramer::default())
     }
@@ -169,7 +169,7 @@ impl Response {
     /// The body, cut by this framer.
     ///
     /// # Errors
-    /// If the body says that it is something else.
+    /// If the content type says something else.
     pub fn frames<F: Framer>(self, framer: F) -> Result<Frames<F>> {
         self.check()?;
         Ok(Frames { response: self, framer, failed: false, ended: false })
@@ -214,7 +214,7 @@ impl<F: Framer> Frames<F> {
     /// The next frame; `None` at the end of the body, and after an error.
     ///
     /// # Errors
-    /// If the next piece does not come in time, the connection is lost, or the bytes cannot be framed.
+    /// If the next piece does not arrive in time, the connection is lost, or the bytes cannot be framed.
     pub async fn next(&mut self) -> Option<Result<F::Frame>> {
         if self.failed {
             return None;

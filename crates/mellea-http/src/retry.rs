@@ -1,4 +1,4 @@
-//! The one place where a call is made again.
+//! Retries: the one place where a call is made again.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime};
 use mellea_core::{Error, ErrorKind, TimeoutPhase};
 use reqwest::header::HeaderMap;
 
-/// When and how often a failed call is made again.
+/// When and how often a failed call is retried.
 ///
-/// A call is made again after a failed or lost connection, and after the statuses 408, 409, 425,
+/// A call is retried after a failed or lost connection, and after the statuses 408, 409, 425,
 /// 429, 500, 502, 503, 504, 520 to 524 and 529; never after any other status, never when a quota is
-/// used up, never when a server is silent (it may still be working), and never once the first piece
-/// of the answer was handed on. A server's `x-should-retry` overrides the status.
+/// used up, never when a server is silent (it may still be working), and never after the first piece
+/// of the answer has been handed on. A server's `x-should-retry` overrides the status.
 ///
 /// The wait before attempt *k* is drawn from 0 to `base * 2^(k-1)`, at most `max_wait`, and is never
-/// shorter than what the server asks for. A server that asks for more than `max_retry_after` gets
+/// shorter than the server asks for. A server that asks for more than `max_retry_after` gets
 /// no further attempt.
 ///
 /// So a call makes at most [`attempts`](Self::attempts) requests, and one more if the credentials
@@ -28,12 +28,12 @@ pub struct Retry {
     pub attempts: u32,
     /// The longest wait before the second attempt. Default 0.5 s.
     pub base: Duration,
-    /// The longest wait of our own. Default 8 s.
+    /// The longest wait that the client chooses itself. Default 8 s.
     pub max_wait: Duration,
     /// The longest wait that a server may ask for. Default 60 s.
     pub max_retry_after: Duration,
-    /// How many retries all calls of a client may have ahead of their successes; ten successes earn
-    /// one. It keeps a failing service from being called thrice as often. Default 50.
+    /// How many retries all calls of a client may use up ahead of their successes; ten successes earn
+    /// one. This keeps a failing service from getting three times the load. Default 50.
     pub budget: u32,
 }
 
@@ -56,34 +56,34 @@ impl Retry {
         Self::default()
     }
 
-    /// One request for each call.
+    /// Never retries: one request for each call.
     #[must_use]
     pub fn never() -> Self {
         Self { attempts: 1, ..Self::default() }
     }
 
-    /// With at most this many requests for a call; 0 counts as 1.
+    /// Makes at most this many requests for a call; 0 counts as 1.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// With waits that start at `base` and grow up to `max`.
+    /// Waits between `base` and `max`.
     #[must_use]
     pub fn waits(mut self, base: Duration, max: Duration) -> Self {
         (self.base, self.max_wait) = (base, max);
         self
     }
 
-    /// With at most this wait at a server's word.
+    /// Waits at most this long when a server asks for it.
     #[must_use]
     pub fn max_retry_after(mut self, limit: Duration) -> Self {
         self.max_retry_after = limit;
         self
     }
 
-    /// With this many retries ahead of successes.
+    /// Allows this many retries ahead of successes.
     #[must_use]
     pub fn budget(mut self, retries: u32) -> Self {
         self.budget = retries;

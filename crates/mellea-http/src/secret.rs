@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// A secret with this text, without the white space around it: keys are pasted with a newline.
+    /// A secret with this text, trimmed: keys are often pasted with a newline.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(text.as_ref().trim().into())
     }

@@ -1,4 +1,4 @@
-//! What a client can be told whatever the service, in one place for all builders.
+//! The settings of a client that do not depend on the service, in one place for all builders.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use mellea_core::limit::Limiter;
 
 use crate::{Retry, Secret, Timeouts, reqwest};
 
-/// What a client can be told whatever the service.
+/// The settings of a client that do not depend on the service.
 ///
 /// A builder with a field `settings` of this type gets the setters from
 /// [`client_setters!`](crate::client_setters), and hands it on with
@@ -28,24 +28,24 @@ use crate::{Retry, Secret, Timeouts, reqwest};
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct ClientSettings {
-    /// Headers of every request; the last of a name counts.
+    /// Headers of every request; of several with one name the last counts.
     pub headers: Vec<(String, String)>,
-    /// The limits of time; `None` leaves them to the client.
+    /// The time limits; `None` leaves them to the client.
     pub timeouts: Option<Timeouts>,
-    /// The policy of retries; `None` is the default one.
+    /// The retry policy; `None` is the default one.
     pub retry: Option<Retry>,
-    /// What limits the calls.
+    /// The limiter of the calls.
     pub limiter: Option<Limiter>,
-    /// The address of a proxy, which may have a password in it.
+    /// The address of a proxy, which may contain a password.
     pub proxy: Option<Secret>,
-    /// A ready client of reqwest.
+    /// A `reqwest` client to use instead of a new one.
     pub http: Option<reqwest::Client>,
-    /// Whether keys may go over plain `http` to hosts of the open network.
+    /// Whether keys may travel over plain `http` to hosts on the open network.
     pub insecure: bool,
 }
 
 impl ClientSettings {
-    /// These settings, with those of `over` taking precedence where there are any.
+    /// These settings, with those of `over` taking precedence.
     #[must_use]
     pub fn merged(mut self, over: Self) -> Self {
         self.headers.extend(over.headers);
@@ -60,8 +60,8 @@ impl ClientSettings {
         }
     }
 
-    /// The way that requests take, and nothing else: the proxy, the ready client, and whether keys may go in the
-    /// clear. For requests on behalf of another, such as an exchange of tokens.
+    /// Only how requests travel: the proxy, the ready client, and whether keys may travel
+    /// unencrypted. For requests on behalf of another, such as a token exchange.
     #[must_use]
     pub fn route(&self) -> Self {
         Self { proxy: self.proxy.clone(), http: self.http.clone(), insecure: self.insecure, ..Self::default() }
@@ -69,7 +69,7 @@ impl ClientSettings {
 }
 
 impl fmt::Debug for ClientSettings {
-    /// Without what may be secret: the values of headers, and the proxy.
+    /// Leaves out what may be secret: the values of headers, and the proxy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("ClientSettings")
@@ -82,7 +82,7 @@ impl fmt::Debug for ClientSettings {
     }
 }
 
-/// The setters of a builder's field `settings`, a [`ClientSettings`].
+/// The setters for a builder's field `settings`, a [`ClientSettings`].
 ///
 /// ```
 /// use mellea_http::{ClientSettings, Retry};
@@ -109,32 +109,32 @@ macro_rules! client_setters {
             self
         }
 
-        /// With these limits of time.
+        /// With these time limits.
         pub fn timeouts(mut self, timeouts: $crate::Timeouts) -> Self {
             self.settings.timeouts = Some(timeouts);
             self
         }
 
-        /// With this policy of retries; by default a call makes at most three requests.
+        /// Sets the retry policy; by default a call makes at most three requests.
         pub fn retry(mut self, retry: $crate::Retry) -> Self {
             self.settings.retry = Some(retry);
             self
         }
 
-        /// Sends no more than this limiter lets through; a `Retry-After` pauses it.
+        /// Limits the calls; a `Retry-After` pauses the limiter.
         pub fn limiter(mut self, limiter: $crate::Limiter) -> Self {
             self.settings.limiter = Some(limiter);
             self
         }
 
-        /// Goes through this proxy, except to the hosts that `NO_PROXY` names. Without it, `HTTP_PROXY`,
-        /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
+        /// Uses this proxy, except for the hosts that `NO_PROXY` names. Without it, `HTTP_PROXY`,
+        /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` apply.
         pub fn proxy(mut self, address: impl Into<$crate::Secret>) -> Self {
             self.settings.proxy = Some(address.into());
             self
         }
 
-        /// Uses a ready client of reqwest, with its own proxies, certificates, connection limit and
+        /// Uses this `reqwest` client, with its own proxies, certificates, connection limit and
         /// redirects; the limit on connecting and a proxy set here are then left to it. If it follows redirects to other hosts, it takes along every header but
         /// `Authorization`.
         pub fn http(mut self, client: $crate::reqwest::Client) -> Self {
@@ -142,13 +142,13 @@ macro_rules! client_setters {
             self
         }
 
-        /// Sends keys over plain `http` to hosts of the open network as well.
+        /// Also sends keys over plain `http` to hosts on the open network.
         pub fn insecure(mut self) -> Self {
             self.settings.insecure = true;
             self
         }
 
-        /// With all of these settings, over those there are.
+        /// Adds all of these settings, over those already set.
         pub fn settings(mut self, settings: $crate::ClientSettings) -> Self {
             self.settings = self.settings.merged(settings);
             self

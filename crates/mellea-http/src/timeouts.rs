@@ -1,22 +1,22 @@
-//! The four limits of time that a call has.
+//! The four time limits that a call has.
 
 use std::time::Duration;
 
 use mellea_core::options::DEFAULT_STREAM_TIMEOUT;
 
-/// How long a call may wait, and for what. Each limit gives an error of its own
+/// How long a call may wait, and for what. Each limit has its own
 /// [`TimeoutPhase`](mellea_core::TimeoutPhase).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// For the connection, name look-up and TLS included. Default 10 s.
+    /// The limit on connecting, name look-up and TLS included. Default 10 s.
     pub connect: Duration,
-    /// From the request to the headers of the response. `None` waits for ever. Default 300 s: a
+    /// The limit from the request to the headers of the response. `None` waits without limit. Default 300 s: a
     /// server may have to load a model first.
     pub first_byte: Option<Duration>,
-    /// Between two pieces of the response. `None` waits for ever. Default 300 s.
+    /// The limit between two pieces of the response. `None` waits without limit. Default 300 s.
     pub idle: Option<Duration>,
-    /// For the whole call with its retries, to the last byte. Default `None`.
+    /// The limit on the whole call with its retries, to the last byte. Default `None`.
     pub total: Option<Duration>,
 }
 
@@ -38,28 +38,28 @@ impl Timeouts {
         Self::default()
     }
 
-    /// With this limit for the connection.
+    /// Sets the limit on connecting.
     #[must_use]
     pub fn connect(mut self, limit: Duration) -> Self {
         self.connect = limit;
         self
     }
 
-    /// With this limit for the headers.
+    /// Sets the limit on waiting for the headers.
     #[must_use]
     pub fn first_byte(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.first_byte = limit.into();
         self
     }
 
-    /// With this limit for silence within the response.
+    /// Sets the limit on silence within the response.
     #[must_use]
     pub fn idle(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.idle = limit.into();
         self
     }
 
-    /// With this limit for everything.
+    /// Sets the limit on the whole call.
     #[must_use]
     pub fn total(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.total = limit.into();

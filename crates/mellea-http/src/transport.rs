@@ -42,7 +42,7 @@ pub(crate) fn client(timeouts: &Timeouts, proxy: Option<&Secret>) -> Result<reqw
     builder.build().map_err(|e| Error::config("client", format!("no HTTP client can be made: {e}")))
 }
 
-/// Redirects are followed within one host only: keys in headers of their own would go along.
+/// Redirects are followed only within one host: keys in custom headers would otherwise travel with them.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let same = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
     let keeps_method = matches!(attempt.status().as_u16(), 307 | 308);

@@ -1,4 +1,4 @@
-//! The backend: whatever the name of the model leads to.
+//! The backend that a model's name leads to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use mellea_core::{
 use crate::builder::LiteLlmBuilder;
 use crate::control;
 
-/// A model of any provider, found by its name.
+/// A model from any provider, found by its name.
 ///
 /// It hands each request to the backend of that provider: [`provider`](Backend::provider) is the
 /// prefix, such as `groq`, and [`model`](Backend::model) the model as the provider knows it.
@@ -35,7 +35,7 @@ pub struct LiteLlm {
 }
 
 impl LiteLlm {
-    /// The model of this name, `provider/model`; the key comes from the environment.
+    /// A backend for the model `provider/model`; the key comes from the environment.
     ///
     /// # Errors
     /// As [`LiteLlmBuilder::build`].

@@ -43,33 +43,33 @@ pub struct LiteLlmBuilder {
 
 impl LiteLlmBuilder {
     /// The model: `provider/model`, or a [`ModelIdentifier`](mellea_core::model::ModelIdentifier),
-    /// which means the model at Ollama, else at Bedrock.
+    /// which means the model at Ollama, or at Bedrock if Ollama does not have it.
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
         self.model = Some(model.into());
         self
     }
 
-    /// Finds providers here instead of in [`Registry::builtin`].
+    /// Looks providers up here instead of in [`Registry::builtin`].
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// The key. Without one, the provider's environment variables count.
+    /// The key. Default: the provider's environment variables.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
         self.credential = Some(Credential::Key(key.into()));
         self
     }
 
-    /// A token instead of a key: it goes as `Authorization: Bearer` even where keys have a header of
-    /// their own, such as one of Entra for Azure.
+    /// A token instead of a key: it is sent as `Authorization: Bearer` even where keys have a header of
+    /// their own. An example is an Entra token for Azure.
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.credential = Some(Credential::Token(token.into()));
         self
     }
 
     /// The address of the service, instead of the environment's and the provider's own. What the
-    /// environment holds as key is not sent to an address that only looks like the provider's, or is
+    /// environment holds as a key is not sent to an address that only looks like the provider's, or is
     /// another provider's; what [`api_key`](Self::api_key) gives goes wherever this says.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
@@ -92,20 +92,20 @@ impl LiteLlmBuilder {
         self.var("project", project)
     }
 
-    /// The version of the interface (Azure): `v1` for the one without deployments in the address.
+    /// The version of the API (Azure): `v1` for the one without deployments in the address.
     pub fn api_version(self, version: impl Into<String>) -> Self {
         self.var("api_version", version)
     }
 
-    /// Reads these instead of the process's environment: for keys that are kept elsewhere.
+    /// Reads these variables instead of the process's environment, for keys that are kept elsewhere.
     pub fn variables<K: Into<String>, V: Into<Secret>>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
         self.env = Env::Given(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()));
         self
     }
 
-    /// An option that every request has unless the session or the call says otherwise.
+    /// Sets an option for every request; a session or a call may override it.
     ///
-    /// LiteLLM's own settings are taken here as well: `api_base` (before [`base_url`](Self::base_url)),
+    /// LiteLLM's own settings are accepted here as well: `api_base` (takes precedence over [`base_url`](Self::base_url)),
     /// `api_key`, `api_version`, `num_retries`, `aws_region_name`, `vertex_location`,
     /// `vertex_project`; `drop_params` is what happens anyway, with a warning for each.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
@@ -113,7 +113,7 @@ impl LiteLlmBuilder {
         self
     }
 
-    /// Options that every request has, added to those there are.
+    /// Sets options for every request, added to those already set.
     pub fn options(mut self, options: &ModelOptions) -> Self {
         self.options = self.options.merged(options);
         self
@@ -121,11 +121,11 @@ impl LiteLlmBuilder {
 
     client_setters!();
 
-    /// The backend. Nothing is sent.
+    /// Builds the backend. Nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a model without a known provider, a provider that cannot be called,
-    /// an address or key that is missing, and a key that may not go to the address.
+    /// [`ErrorKind::Config`] for a model whose provider is not known or cannot be called,
+    /// for a missing address or key, and for a key that must not go to the address.
     pub fn build(mut self) -> Result<LiteLlm> {
         let model = self.model.take().ok_or_else(|| ErrorKind::config("model", "no model is named: `model` is missing"))?;
         let name = route::name(&model)?;
@@ -171,7 +171,7 @@ impl LiteLlmBuilder {
 }
 
 impl fmt::Debug for LiteLlmBuilder {
-    /// Without keys, and without what may be one: headers and the query of the address.
+    /// Leaves out keys and what may contain one: headers and the query of the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = self.base_url.as_deref().map(mellea_http::BaseUrl::parse).and_then(Result::ok);
         f.debug_struct("LiteLlmBuilder")

@@ -93,7 +93,7 @@ impl Control {
         Ok(true)
     }
 
-    /// Puts the settings into the builder, over what is there.
+    /// Puts the settings into the builder, over those already set.
     pub(crate) fn apply(self, builder: &mut LiteLlmBuilder) {
         builder.base_url = self.base_url.or(builder.base_url.take());
         builder.credential = self.credential.or(builder.credential.take());

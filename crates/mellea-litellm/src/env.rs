@@ -1,4 +1,4 @@
-//! Where settings come from: the environment, or what stands in for it.
+//! Where settings come from: the environment, or a substitute.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

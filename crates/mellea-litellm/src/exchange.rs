@@ -1,4 +1,4 @@
-//! Tokens that are had for a client's id and secret, and expire: Entra for Azure, Databricks.
+//! Expiring tokens in exchange for a client id and secret: Entra for Azure, Databricks.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
     scope: String,
     /// Whether id and secret go into a header instead of the body.
     basic: bool,
-    /// Held while a token is had, so that calls at once wait for the same one.
+    /// Held while a token is requested, so that concurrent calls wait for the same one.
     token: Mutex<Option<(Secret, Instant)>>,
 }
 

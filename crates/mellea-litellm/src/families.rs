@@ -57,7 +57,7 @@ fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, m
     Ok(settings)
 }
 
-/// The region that was given, else the environment's; an ARN of Bedrock has its own.
+/// The given region, or the environment's; an ARN of Bedrock has its own.
 fn region(builder: &LiteLlmBuilder, provider: &Provider, model: &str) -> Option<String> {
     let vars = Vars { given: &builder.vars, env: &builder.env };
     match builder.vars.get("region") {

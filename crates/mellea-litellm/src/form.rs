@@ -12,9 +12,9 @@ use crate::template::segment;
 pub(crate) struct Shape {
     /// The address that the path of chat is added to; its query stays.
     pub(crate) base: BaseUrl,
-    /// The model as it stands in the body.
+    /// The model's name in the body.
     pub(crate) model: String,
-    /// What proves the caller.
+    /// The credentials.
     pub(crate) credential: Option<Credential>,
     /// The header for a key, without which it goes as `Authorization: Bearer`.
     pub(crate) auth: Option<String>,

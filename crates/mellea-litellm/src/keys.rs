@@ -49,7 +49,7 @@ impl Vars<'_> {
     }
 }
 
-/// The address of a provider: the one given, else the environment's, else its own.
+/// The address of a provider: the one given, or the environment's, or its own.
 pub(crate) fn address(provider: &Provider, explicit: Option<&str>, vars: &Vars<'_>) -> Result<Address> {
     let own = || {
         let text = provider.base_url.as_deref()?;
@@ -89,7 +89,7 @@ fn domain(provider: &Provider) -> Option<String> {
     Some(domain.trim_start_matches('.').to_owned()).filter(|domain| !domain.is_empty())
 }
 
-/// What proves the caller.
+/// The credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A key, in the provider's own header.

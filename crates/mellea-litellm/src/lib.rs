@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -23,7 +24,7 @@ mod template;
 pub use backend::LiteLlm;
 pub use builder::LiteLlmBuilder;
 
-/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+/// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};
 #[cfg(all(fuzzing, any(feature = "anthropic", feature = "gemini", feature = "bedrock", feature = "cohere")))]
 pub use native::fuzzing;

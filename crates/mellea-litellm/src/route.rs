@@ -36,7 +36,7 @@ pub(crate) fn name(model: &ModelRef) -> Result<String> {
     Err(error.with_hint("name provider and model as text: `provider/model`"))
 }
 
-/// Finds the provider of a model's name: by what stands before the first slash, or by the few
+/// Finds the provider of a model's name: by the text before the first slash, or by the few
 /// beginnings that need none.
 pub(crate) fn route<'r, 'm>(registry: &'r Registry, name: &'m str) -> Result<Route<'r, 'm>> {
     let Some((prefix, model)) = name.split_once('/') else {

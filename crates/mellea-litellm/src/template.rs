@@ -19,7 +19,7 @@ pub(crate) fn fill(text: &str, value: impl Fn(&str) -> Result<String>) -> Result
     Ok(out)
 }
 
-/// What may stand in an address without changing where it leads: letters, digits, `-`, `_` and `.`.
+/// What may appear in an address without changing where it leads: letters, digits, `-`, `_` and `.`.
 pub(crate) fn safe(name: &str, value: &str) -> Result<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if value.is_empty() || value.starts_with('.') || value.contains("..") || !value.chars().all(fits) {

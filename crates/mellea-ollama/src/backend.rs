@@ -20,10 +20,10 @@ use crate::stream::Live;
 use crate::wire::ModelInfo;
 use crate::{options, request};
 
-/// A model on a server of Ollama. Clones share connections.
+/// A model on an Ollama server. Clones share connections.
 ///
-/// Making one does no I/O; [`OllamaBuilder::connect`] looks at the server, and gets the model where
-/// that is wanted.
+/// Making one does no I/O; [`OllamaBuilder::connect`] contacts the server, and pulls the model if
+/// the policy says so.
 ///
 /// ```
 /// use mellea_core::{Backend, model::IBM_GRANITE_4_1_3B};
@@ -41,7 +41,7 @@ struct Inner {
     settings: Settings,
 }
 
-/// What a backend was told, and found out.
+/// The settings of a backend, and what it found out.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) model: String,
@@ -62,11 +62,11 @@ pub(crate) struct Known {
 }
 
 impl Ollama {
-    /// This model on the server that `OLLAMA_HOST` names, else on this machine. `OLLAMA_API_KEY` is
+    /// A backend for this model on the server that `OLLAMA_HOST` names, or on this machine. `OLLAMA_API_KEY` is
     /// sent if it is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the model has no name at Ollama, or the host is none.
+    /// [`ErrorKind::Config`] if the model has no name at Ollama, or the host is invalid.
     pub fn new(model: impl Into<ModelRef>) -> Result<Self> {
         Self::builder().model(model).build()
     }
@@ -108,7 +108,7 @@ impl Ollama {
         self.0.client.base().to_string()
     }
 
-    /// The window that every request asks for, in tokens, unless a call sets its own. Without one the
+    /// The context window that every request asks for, in tokens, unless a call sets its own. Without one the
     /// server chooses.
     #[must_use]
     pub fn context_window(&self) -> Option<u64> {

@@ -14,23 +14,23 @@ use crate::host::address;
 use crate::progress::{self, Listener, PullProgress};
 use crate::pull::Pull;
 
-/// How many raw completions run at once, unless something else is said.
+/// How many raw completions run at once by default.
 const RAW_CONCURRENCY: usize = 4;
 
-/// What a prompt is that does not fit into the server's window.
+/// What happens to a prompt that does not fit into the server's window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Truncation {
-    /// An error. The server is asked not to shorten it (`truncate: false`); a server that does so all
-    /// the same is noticed by the tokens it counts.
+    /// It is an error. The server is asked not to shorten it (`truncate: false`); if it does so
+    /// anyway, the backend notices from the tokens that the server counts.
     #[default]
     Refuse,
-    /// A warning on the answer, where it is noticed.
+    /// It is a warning on the answer, if it is noticed.
     Warn,
 }
 
 /// Sets up an [`Ollama`].
 ///
-/// A connection within this machine has 5 s, other limits of time are those of [`Timeouts`]. There is none on
+/// Connecting within this machine may take 5 s; the other time limits are those of [`Timeouts`]. There is none on
 /// a whole call: one that ends while a model is being loaded makes the next call load it again.
 #[derive(Default)]
 #[must_use = "a backend is made by `build` or `connect`"]
@@ -56,59 +56,59 @@ impl OllamaBuilder {
         self
     }
 
-    /// Where the server is: a name, a name with a port, or an address, see [`address`].
-    /// Default: `OLLAMA_HOST`, else this machine.
+    /// The server: a host name, a host name with a port, or an address, see [`address`].
+    /// Default: `OLLAMA_HOST`, or this machine.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
     }
 
-    /// The same as [`host`](Self::host), by the name that all backends have for it.
+    /// The same as [`host`](Self::host), under the name that all backends use.
     pub fn base_url(self, address: impl Into<String>) -> Self {
         self.host(address)
     }
 
-    /// The key sent as `Authorization: Bearer`. Default: `OLLAMA_API_KEY`, else none.
+    /// The key, sent as `Authorization: Bearer`. Default: `OLLAMA_API_KEY`, or none.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
         self.api_key = Some(key.into());
         self
     }
 
-    /// The window in tokens that every request asks for (`num_ctx`); at least 1. The server loads a
-    /// model anew when it changes, so it is chosen once. Default: with [`connect`](Self::connect)
-    /// what the model's Modelfile says, else the model's own window, at most 8192; with
+    /// The context window in tokens that every request asks for (`num_ctx`); at least 1. The server reloads a
+    /// model when it changes, so it is chosen once. Default: with [`connect`](Self::connect)
+    /// what the model's Modelfile says, or the model's own window, at most 8192; with
     /// [`build`](Self::build) the server chooses.
     pub fn context_window(mut self, tokens: u64) -> Self {
         self.window = Some(tokens);
         self
     }
 
-    /// How long the server keeps the model loaded after a call: a text such as `"10m"`, seconds, 0
-    /// for not at all, -1 for ever. Default: the server's, five minutes.
+    /// How long the server keeps the model loaded after a call: a text such as `"10m"`, or seconds; 0
+    /// unloads it at once, -1 keeps it loaded. Default: the server's, five minutes.
     pub fn keep_alive(mut self, time: impl Into<Value>) -> Self {
         self.keep_alive = Some(time.into());
         self
     }
 
-    /// What a prompt is that does not fit. Default: [`Truncation::Refuse`].
+    /// What happens to a prompt that does not fit. Default: [`Truncation::Refuse`].
     pub fn truncation(mut self, truncation: Truncation) -> Self {
         self.truncation = truncation;
         self
     }
 
-    /// When [`connect`](Self::connect) gets the model. Default: [`Pull::IfMissing`].
+    /// When [`connect`](Self::connect) pulls the model. Default: [`Pull::IfMissing`].
     pub fn pull(mut self, pull: Pull) -> Self {
         self.pull = pull;
         self
     }
 
-    /// Is told how a pull goes on.
+    /// Calls this function with the progress of a pull.
     pub fn on_progress(mut self, listener: impl Fn(&PullProgress) + Send + Sync + 'static) -> Self {
         self.listeners.push(Listener(Arc::new(listener)));
         self
     }
 
-    /// Shows how a pull goes on, as a bar on standard error, if that is a terminal.
+    /// Shows the progress of a pull as a bar on standard error, if that is a terminal.
     pub fn progress_bar(mut self) -> Self {
         self.bar = true;
         self
@@ -122,31 +122,31 @@ impl OllamaBuilder {
 
     client_setters!();
 
-    /// An option for every call, unless the session or the call says otherwise: a
+    /// Sets an option for every call, unless the session or the call overrides it: a
     /// [`ModelOption`](mellea_core::ModelOption) or one of the server's own, such as `top_k`.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
         self.options.set(key, value);
         self
     }
 
-    /// Options for every call, over those that are set already.
+    /// Sets options for every call, over those already set.
     pub fn options(mut self, options: &ModelOptions) -> Self {
         self.options = self.options.merged(options);
         self
     }
 
-    /// The backend. It sends nothing.
+    /// Builds the backend. Nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if there is no model, or none by that name at Ollama; for a host, header
-    /// or window that cannot be; and for a key that would go over the open network in the clear.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) if there is no model, or it has no name at Ollama; for an invalid host,
+    /// header or window; and for a key that would travel unencrypted over the open network.
     pub fn build(self) -> Result<Ollama> {
         self.build_in(|name| std::env::var(name).ok())
     }
 
-    /// The backend, once the server has answered and has the model: [`pull`](Self::pull) says what
-    /// happens if it does not. What the model can do is known from then on, so that a request it
-    /// cannot answer is refused before it is sent.
+    /// Builds the backend once the server has answered and has the model: [`pull`](Self::pull) says what
+    /// happens if it does not. From then on the backend knows what the model can do, and refuses a request
+    /// that it cannot answer before sending it.
     ///
     /// # Errors
     /// As [`build`](Self::build); if the server cannot be reached or is older than 0.5; and

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach of the inside; it exists under `--cfg fuzzing` only.
+//! What the fuzz targets can reach; it exists only under `--cfg fuzzing`.
 
 use crate::progress::Layers;
 use crate::wire::PullLine;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-/// Where the server is unless something else is said.
+/// The default address of the server.
 pub const DEFAULT_HOST: &str = "http://127.0.0.1:11434";
 
 /// The address that a host stands for: the scheme is `http` and the port 11434 unless given, but a

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod builder;
@@ -26,5 +27,5 @@ pub use pull::Pull;
 pub use stream::Decoder;
 pub use wire::{LocalModel, ModelInfo, RunningModel};
 
-/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+/// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

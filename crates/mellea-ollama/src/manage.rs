@@ -11,7 +11,7 @@ use crate::backend::{Known, Ollama};
 use crate::pull::Pull;
 use crate::wire::{LocalModel, ModelInfo, Models, RunningModel, Version};
 
-/// The window that is asked for, unless the model's is smaller or something else is said.
+/// The default context window, unless the model's own is smaller.
 pub(crate) const DEFAULT_WINDOW: u64 = 8192;
 
 impl Ollama {
@@ -49,7 +49,7 @@ impl Ollama {
     /// The server's version, such as `0.12.6`.
     ///
     /// # Errors
-    /// If the server cannot be reached, or is none of Ollama.
+    /// If the server cannot be reached, or is not Ollama.
     pub async fn version(&self) -> Result<String> {
         let version = self.get::<Version>("api/version", None).await?.version;
         if version.is_empty() {
@@ -61,7 +61,7 @@ impl Ollama {
         Ok(version)
     }
 
-    /// Looks at the server and the model, and gets the model where that is wanted.
+    /// Contacts the server, looks at the model, and pulls it if the policy says so.
     pub(crate) async fn examine(&self) -> Result<Known> {
         let version = self.version().await?;
         if too_old(&version) {

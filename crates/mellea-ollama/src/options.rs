@@ -4,8 +4,8 @@ use mellea_core::{ChatRequest, Format, ModelOption, RequestOptions, Thinking, To
 use mellea_http::CallOptions;
 use serde_json::{Map, Value};
 
-/// The options that go into the `options` of a request. Others are sent there too, with a warning:
-/// the server ignores what it does not know, so a misspelt one would go unnoticed.
+/// The options that go into the `options` of a request. Unknown ones are sent there too, with a warning:
+/// the server ignores what it does not know, so a typo would go unnoticed.
 pub const KNOWN_OPTIONS: &[&str] = &[
     "num_keep",
     "seed",
@@ -29,7 +29,7 @@ pub const KNOWN_OPTIONS: &[&str] = &[
     "draft_num_predict",
 ];
 
-/// The options that stand in the request itself.
+/// The options that go into the request itself.
 pub const TOP_LEVEL: &[&str] = &["keep_alive", "truncate", "shift", "logprobs", "top_logprobs", "format"];
 
 /// The server's names for the common options.
@@ -55,7 +55,7 @@ pub(crate) fn think(thinking: Thinking) -> Value {
     }
 }
 
-/// Takes what stands in the request itself out of `extra`; `null` is absent.
+/// Takes the options for the request itself out of `extra`; `null` counts as absent.
 pub(crate) fn top_level(extra: &mut Map<String, Value>) -> Map<String, Value> {
     let mut top = Map::new();
     for &name in TOP_LEVEL {

@@ -1,4 +1,4 @@
-//! How far a pull has come, and a bar that shows it.
+//! The progress of a pull, and a bar that shows it.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -9,22 +9,22 @@ use mellea_core::text::one_line;
 /// The most layers that are added up.
 const MAX_LAYERS: usize = 1024;
 
-/// How far a pull has come.
+/// The progress of a pull.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PullProgress {
-    /// What is being done, in the server's words, such as `pulling manifest` or `success`.
+    /// What the server is doing, in its own words, such as `pulling manifest` or `success`.
     pub status: String,
-    /// The layer it is done to, if it is a layer.
+    /// The layer that it is working on, if it is one.
     pub digest: Option<String>,
-    /// Bytes that are here, of all layers seen so far.
+    /// Bytes that have arrived, of all layers seen so far.
     pub completed: u64,
-    /// Bytes of all layers seen so far; it grows as the server begins with more of them.
+    /// Bytes of all layers seen so far; it grows as the server starts on more of them.
     pub total: u64,
 }
 
 impl PullProgress {
-    /// From 0 to 1, once any size is known.
+    /// The share that has arrived, from 0 to 1, once any size is known.
     #[must_use]
     pub fn fraction(&self) -> Option<f64> {
         (self.total > 0).then(|| (self.completed as f64 / self.total as f64).min(1.0))
@@ -55,7 +55,7 @@ impl Layers {
     }
 }
 
-/// Who is told.
+/// Who gets the progress.
 #[derive(Clone)]
 pub(crate) struct Listener(pub(crate) Arc<dyn Fn(&PullProgress) + Send + Sync>);
 

@@ -1,4 +1,4 @@
-//! Getting a model.
+//! Pulling a model.
 
 use mellea_core::{Error, ErrorKind, Result};
 use mellea_http::{Frames, LineFramer};
@@ -8,23 +8,23 @@ use crate::backend::Ollama;
 use crate::progress::{Layers, PullProgress};
 use crate::wire::PullLine;
 
-/// When [`connect`](crate::OllamaBuilder::connect) gets the model.
+/// When [`connect`](crate::OllamaBuilder::connect) pulls the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pull {
-    /// Never: a model that is not there is an error.
+    /// Never: a missing model is an error.
     Never,
     /// If the server does not have it.
     #[default]
     IfMissing,
-    /// Each time, so that it is the newest.
+    /// Each time, to have the newest version.
     Always,
 }
 
 impl Ollama {
-    /// Gets the model from its registry. Progress goes to
+    /// Pulls the model from its registry. Progress goes to
     /// [`on_progress`](crate::OllamaBuilder::on_progress) and
-    /// [`progress_bar`](crate::OllamaBuilder::progress_bar). Dropping the future stops the pull; what
-    /// is there already is kept, and the next pull goes on from it.
+    /// [`progress_bar`](crate::OllamaBuilder::progress_bar). Dropping the future stops the pull; what has
+    /// arrived is kept, and the next pull continues from it.
     ///
     /// # Errors
     /// [`ErrorKind::ModelNotFound`] if the registry does not have it, and whatever else the server

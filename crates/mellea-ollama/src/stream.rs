@@ -16,7 +16,7 @@ use crate::builder::Truncation;
 use crate::estimate::PromptCheck;
 use crate::wire::{Chunk, Logprob};
 
-/// How many lines that are no JSON are passed over before an answer is given up.
+/// How many lines that are not JSON are skipped before an answer is given up.
 const MAX_BAD_LINES: u32 = 8;
 
 /// The most tool calls that an answer may have.
@@ -28,7 +28,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// How long the end of a body is waited for, so that its connection can be used again.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Makes events of the lines of an answer. It does no reading.
+/// Turns the lines of an answer into events. It does no I/O.
 ///
 /// ```
 /// use mellea_core::{Event, FinishReason};
@@ -68,13 +68,13 @@ impl Decoder {
         self.ready.pop_front()
     }
 
-    /// Whether the last line came.
+    /// Whether the last line has come.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Takes the next line. Lines after the last one are passed over.
+    /// Takes the next line. Lines after the last one are ignored.
     pub fn push(&mut self, chunk: Chunk<'_>) {
         if self.done {
             return;

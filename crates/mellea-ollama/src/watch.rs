@@ -1,4 +1,4 @@
-//! Telling a model that is still being loaded from a server that has stalled.
+//! Tells a model that is still loading from a server that has stalled.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::backend::Ollama;
 use crate::manage::same_model;
 
-/// The longest that the server is asked what it does.
+/// The longest wait for the server to say what it is doing.
 const ASK: Duration = Duration::from_secs(2);
 
 impl Ollama {
-    /// Waits for the first piece of an answer. Shortly before the time is up the server is asked
-    /// what it does, so that the error can say it.
+    /// Waits for the first piece of an answer. Shortly before the time is up, asks the server
+    /// what it is doing, so that the error can say so.
     pub(crate) async fn watched<T>(&self, call: &CallOptions, work: impl Future<Output = Result<T>>) -> Result<T> {
         let own = self.client().timeouts().first_byte;
         let limit = match call.silence {

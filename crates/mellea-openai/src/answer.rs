@@ -16,7 +16,7 @@ const MAX_UNREADABLE: usize = 16;
 /// again.
 const LAST_BYTES: Duration = Duration::from_millis(50);
 
-/// What turns the wire into events; it does no reading.
+/// What turns the wire into events; it does no I/O.
 pub(crate) trait Decode: Send + 'static {
     /// The body of an answer that is not streamed.
     type Whole: DeserializeOwned + Send;
@@ -27,7 +27,7 @@ pub(crate) trait Decode: Send + 'static {
 
     fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault>;
 
-    /// Is told that the body has ended as a body should.
+    /// Learns that the body has ended as it should.
     fn body_ended(&mut self, _out: &mut VecDeque<Event>) {}
 
     /// Whether the answer is complete, even if the end was not announced.
@@ -41,7 +41,7 @@ pub(crate) trait Decode: Send + 'static {
         self.is_complete()
     }
 
-    /// Whether a piece of the answer itself has come.
+    /// Whether a piece of the answer itself has arrived.
     fn has_begun(&self) -> bool;
 }
 
@@ -168,7 +168,7 @@ struct Reading<D> {
     decoder: D,
     out: VecDeque<Event>,
     unreadable: usize,
-    /// Why the first unreadable piece was that.
+    /// Why the first unreadable piece could not be read.
     first_fault: Option<Error>,
     ended: bool,
 }

@@ -1,4 +1,4 @@
-//! The backend: core's requests to the wire's, the wire's answers to core's events.
+//! The backend: turns the core's requests into the wire's, and the wire's answers into the core's events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::learned::{Learned, Memory};
 use crate::request::{self, Means, Prepared, Target};
 use crate::wire::{ChatDecoder, ChatSettings, ResponsesDecoder};
 
-/// OpenAI, or any server that speaks its language.
+/// OpenAI, or any server that speaks its API.
 ///
-/// A handle: clones share connections, limits, and what was learned of the server. Making one does no I/O.
+/// A handle: clones share connections, limits, and what was learned about the server. Making one does no I/O.
 ///
 /// ```
 /// # fn main() -> mellea_core::Result<()> {
@@ -69,7 +69,7 @@ impl OpenAi {
         OpenAiBuilder::default()
     }
 
-    /// This model, with address and key from the environment: `OPENAI_BASE_URL`, else OpenAI's own;
+    /// A backend for this model, with address and key from the environment: `OPENAI_BASE_URL`, or OpenAI's own address;
     /// `OPENAI_API_KEY`.
     ///
     /// # Errors
@@ -78,13 +78,13 @@ impl OpenAi {
         Self::builder().model(model).build()
     }
 
-    /// The server's dialect, as it was set or told by the address.
+    /// The server's dialect, as set or as derived from the address.
     #[must_use]
     pub fn dialect(&self) -> &Dialect {
         &self.0.dialect
     }
 
-    /// The most requests that one chat makes: those of the retry policy, twice if a refusal teaches something about
+    /// The most requests that one chat makes: those of the retry policy, doubled in case a refusal teaches something about
     /// the server (see [`OpenAiBuilder`]).
     #[must_use]
     pub fn max_requests(&self) -> u32 {
@@ -122,7 +122,7 @@ impl OpenAi {
         prepared.map_err(|error| self.place(error))
     }
 
-    /// Sends a chat as the server is known to want it.
+    /// Sends a chat in the form that the server is known to want.
     async fn open(&self, learned: Learned, request: &ChatRequest, warnings: Vec<Warning>) -> Result<EventStream> {
         let Prepared { body, call, streamed, means, .. } = self.prepare(learned, request)?;
         let responses = self.0.api == Api::Responses;

@@ -1,10 +1,10 @@
-//! What the benchmarks need and nobody else.
+//! Only for the benchmarks.
 
 use mellea_core::ChatRequest;
 
 use crate::backend::OpenAi;
 
-/// The bytes of the body that a request comes to; empty if it is refused.
+/// The bytes of a request's body; empty if the request is refused.
 #[must_use]
 pub fn body(backend: &OpenAi, request: &ChatRequest) -> Vec<u8> {
     let prepared = backend.prepare(backend.0.memory.now(), request);

@@ -14,19 +14,19 @@ use crate::learned::Memory;
 /// Sets up an [`OpenAi`] backend; made by [`OpenAi::builder`].
 ///
 /// # Address
-/// [`base_url`](Self::base_url), else the dialect's variable (`OPENAI_BASE_URL` unless the dialect is of another
-/// vendor), else the dialect's usual address; OpenAI's own without a dialect. An address without a path gets `/v1`.
+/// [`base_url`](Self::base_url), or the dialect's variable (`OPENAI_BASE_URL` unless the dialect belongs to another
+/// vendor), or the dialect's usual address; OpenAI's own without a dialect. An address without a path gets `/v1`.
 ///
 /// # Key
-/// [`api_key`](Self::api_key), else a variable: that of the dialect (such as `GROQ_API_KEY`), or `OPENAI_API_KEY`. The
-/// latter goes to OpenAI, and to an address that was given here or in `OPENAI_BASE_URL` unless that is another
-/// known vendor's: one vendor's key is never sent to another. A server on this machine, and one of your own, needs
+/// [`api_key`](Self::api_key), or a variable: the dialect's own (such as `GROQ_API_KEY`), or `OPENAI_API_KEY`. The
+/// latter goes to OpenAI, and to an address given here or in `OPENAI_BASE_URL`, unless that address is another
+/// known vendor's: one vendor's key is never sent to another. A server on this machine, or your own server, needs
 /// none.
 ///
 /// # Requests
-/// A call makes the requests of its [`Retry`](mellea_http::Retry) policy. When a server refuses with a message that names a field it wants otherwise
-/// (`max_tokens` and `max_completion_tokens`, `stream_options`, `temperature`, the form of the schema), it is changed and asked
-/// again, once for a call; the backend remembers, and the answer has a warning.
+/// A call makes the requests of its [`Retry`](mellea_http::Retry) policy. When a server refuses with a message that names a field that it wants changed
+/// (`max_tokens` and `max_completion_tokens`, `stream_options`, `temperature`, the form of the schema), the backend changes it and asks
+/// again, once per call; it remembers this, and the answer has a warning.
 #[derive(Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct OpenAiBuilder {
@@ -62,19 +62,19 @@ pub(crate) fn env(variable: &str) -> Option<String> {
 }
 
 impl OpenAiBuilder {
-    /// The model: a name as the service knows it, or one of the catalogue.
+    /// The model: a name that the service knows, or one from the catalogue.
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
         self.model = Some(model.into());
         self
     }
 
-    /// The server's dialect; without it, the address tells ([`Dialect::of_url`]).
+    /// The server's dialect. By default it follows from the address ([`Dialect::of_url`]).
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = Some(dialect);
         self
     }
 
-    /// The address of the interface, such as `http://localhost:8000/v1`.
+    /// The address of the API, such as `http://localhost:8000/v1`.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -86,31 +86,31 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Sends no key, whatever the environment holds.
+    /// Sends no key, even if the environment has one.
     pub fn keyless(mut self) -> Self {
         self.keyless = true;
         self
     }
 
-    /// Proves the caller in this way instead of by a key, such as with tokens that expire.
+    /// Authenticates this way instead of with a key, for example with tokens that expire.
     pub fn auth(mut self, auth: impl Authorize) -> Self {
         self.auth = Some(Box::new(|client| client.auth(auth)));
         self
     }
 
-    /// The organisation that pays, for OpenAI; default `OPENAI_ORG_ID`. Other hosts do not get it.
+    /// The organisation to bill at OpenAI; default `OPENAI_ORG_ID`. It is not sent to other hosts.
     pub fn organization(mut self, id: impl Into<String>) -> Self {
         self.organization = Some(id.into());
         self
     }
 
-    /// The project, for OpenAI; default `OPENAI_PROJECT_ID`. Other hosts do not get it.
+    /// The project at OpenAI; default `OPENAI_PROJECT_ID`. It is not sent to other hosts.
     pub fn project(mut self, id: impl Into<String>) -> Self {
         self.project = Some(id.into());
         self
     }
 
-    /// Adds this parameter to the address of every request, in place of the dialect's of the same name; nothing secret belongs here.
+    /// Adds this query parameter to every request, replacing the dialect's of the same name. Do not put secrets here.
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), value.into()));
         self
@@ -118,37 +118,37 @@ impl OpenAiBuilder {
 
     client_setters!();
 
-    /// An option that every call has unless it says otherwise.
+    /// Sets an option for every call; a call or a session may override it.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
         self.options.set(key, value);
         self
     }
 
-    /// Options that every call has unless it says otherwise.
+    /// Sets options for every call; a call or a session may override them.
     pub fn options(mut self, options: &ModelOptions) -> Self {
         self.options = self.options.merged(options);
         self
     }
 
-    /// The window that prompt and answer share, in tokens, where the catalogue does not know it.
+    /// The context window that prompt and answer share, in tokens, if the catalogue does not know it.
     pub fn context_window(mut self, tokens: u64) -> Self {
         self.context_window = Some(tokens);
         self
     }
 
-    /// Uses the Responses API instead of chat completions: OpenAI's newest models reason across calls of tools only
-    /// there. Nothing is stored by the service; the conversation is sent whole each time, and reasoning goes back in its
-    /// encrypted form. Stop sequences and seeds do not exist there.
+    /// Uses the Responses API instead of chat completions: only there do OpenAI's newest models reason across tool
+    /// calls. The service stores nothing; the whole conversation is sent each time, and reasoning goes back in its
+    /// encrypted form. Stop sequences and seeds do not exist in this API.
     pub fn responses(mut self) -> Self {
         self.api = Api::Responses;
         self
     }
 
-    /// The backend. Nothing is sent.
+    /// Builds the backend. Nothing is sent.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) without a model, for an address that cannot be, without a key for a service that
-    /// needs one (it names the variables), and for a key that would go over the open network in the clear.
+    /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) without a model, for an invalid address, without a key for a service that
+    /// needs one (it names the variables), and for a key that would travel unencrypted over the open network.
     pub fn build(self) -> Result<OpenAi> {
         self.build_with(&env)
     }

@@ -11,7 +11,7 @@ use crate::learned::{Learned, refuses_lists};
 use crate::request;
 use crate::wire::{AnswerContent, Choice, Completion, finish_reason};
 
-/// Requests that are under way at once.
+/// Requests in progress at once.
 const AT_ONCE: usize = 8;
 
 impl OpenAi {

@@ -1,4 +1,4 @@
-//! What the fuzz targets reach of the inside; it exists under `--cfg fuzzing` only.
+//! What the fuzz targets can reach; it exists only under `--cfg fuzzing`.
 
 use mellea_core::{Error, ModelOutput, Result};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use crate::learned::{Memory, refuses_lists};
 use crate::wire::Completion;
 use crate::{complete, models};
 
-/// The outputs of a raw completion, one for each of so many prompts.
+/// The outputs of a raw completion, one for each prompt.
 #[must_use]
 pub fn outputs(completion: Completion, prompts: usize) -> Vec<Result<ModelOutput>> {
     complete::pair(completion.choices.unwrap_or_default(), prompts, &ModelOutput::default())

@@ -1,4 +1,4 @@
-//! What a server taught by refusing: one change each, made once and remembered.
+//! What a server has taught by refusing: one change each, made once and remembered.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

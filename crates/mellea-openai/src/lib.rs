@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod backend;
@@ -18,5 +19,5 @@ pub use backend::OpenAi;
 pub use builder::OpenAiBuilder;
 
 pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
-/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+/// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

@@ -9,7 +9,7 @@ impl OpenAi {
     /// The names of the models that the service knows, in its order.
     ///
     /// # Errors
-    /// If the service cannot be asked, or answers with something else than a list.
+    /// If the service cannot be reached, or answers with something other than a list.
     pub async fn models(&self) -> Result<Vec<String>> {
         let request = self.with_query(self.0.client.get(self.path(self.0.dialect.models_path)));
         let read = |response: mellea_http::Response| async move {

@@ -1,13 +1,4 @@
-//! The files of **pico**, a language model of 1.5 million parameters for demonstrations and tests.
-//!
-//! Pico is a real Granite decoder: it extracts records, classifies, writes short e-mails, judges
-//! texts, calls tools and adds small numbers, in the prompt forms of Mellea for Rust. It is not a
-//! general model. This crate is data only; `MODEL_CARD.md` holds the figures and the limits.
-//!
-//! ```
-//! let config = mellea_pico::FILES.iter().find(|(name, _)| *name == "config.json");
-//! assert!(config.is_some_and(|(_, bytes)| bytes.starts_with(b"{")));
-//! ```
+#![doc = include_str!("../README.md")]
 
 /// The model's name.
 pub const NAME: &str = "mellea/pico";

@@ -60,7 +60,7 @@ impl WatsonX {
         WatsonXBuilder::default()
     }
 
-    /// This model, with everything else from the environment.
+    /// A backend for this model, with everything else from the environment.
     ///
     /// # Errors
     /// As [`WatsonXBuilder::build`].
@@ -68,7 +68,7 @@ impl WatsonX {
         Self::builder().model(model).build()
     }
 
-    /// The default model, `ibm/granite-4-h-small`, with everything else from the environment.
+    /// A backend for the default model, `ibm/granite-4-h-small`, with everything else from the environment.
     ///
     /// # Errors
     /// As [`WatsonXBuilder::build`].
@@ -204,7 +204,7 @@ impl std::fmt::Debug for WatsonX {
     }
 }
 
-/// An answer that comes as a whole.
+/// An answer that comes whole.
 async fn whole(response: Response) -> Result<EventStream> {
     let place = response.place().clone();
     let body = response.bytes().await?;
@@ -220,7 +220,7 @@ async fn whole(response: Response) -> Result<EventStream> {
     }
 }
 
-/// An answer that comes in pieces; the first is awaited here, because a refusal may stand in its place.
+/// An answer that comes in pieces; the first is awaited here, because it may be a refusal.
 async fn piecewise(response: Response) -> Result<EventStream> {
     let (frames, decoder) = (response.sse()?, Decoder::default());
     let mut reader =
@@ -243,7 +243,7 @@ struct Reader {
     error: Option<Error>,
     ended: bool,
     unreadable: usize,
-    /// Why the first unreadable piece was that.
+    /// Why the first unreadable piece could not be read.
     first_fault: Option<Error>,
 }
 
@@ -291,7 +291,7 @@ impl Reader {
 }
 
 impl Reader {
-    /// Goes on without a piece that is no JSON, and says so; any other error is given back.
+    /// Skips a piece that is not JSON, and says so; any other error is returned.
     fn leave_out(&mut self, error: Error) -> Result<()> {
         if !matches!(error.kind(), ErrorKind::MalformedResponse { .. }) || self.unreadable >= MAX_UNREADABLE {
             return Err(error);
@@ -316,7 +316,7 @@ fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
     }
 }
 
-/// A refusal inside of a response, whose status stands beside the error and not in it.
+/// A refusal inside a response, whose status is beside the error rather than in it.
 fn refused(mut said: Value, place: &Place) -> Error {
     let status = said.get("status_code").filter(|status| !status.is_null()).cloned();
     if let (Some(status), Some(Value::Object(error))) = (status, said.pointer_mut("/errors/0")) {

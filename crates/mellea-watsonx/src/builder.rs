@@ -1,4 +1,4 @@
-//! Setting up the backend: from calls of setters, and from the environment for what they leave open.
+//! Builds the backend from setters, and from the environment for what they leave open.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::backend::{Inner, WatsonX};
 use crate::scope::Scope;
 use crate::{PROVIDER, TokensBuilder};
 
-/// The date of the interface that is asked for, unless [`WatsonXBuilder::version`] says another.
+/// The default version of the API, a date; [`WatsonXBuilder::version`] sets another.
 pub const DEFAULT_VERSION: &str = "2025-02-11";
 
 /// How many generations of one [`complete`](mellea_core::Backend::complete) run at once by default.
@@ -45,7 +45,7 @@ const SPACE: [&str; 3] = ["WATSONX_DEPLOYMENT_SPACE_ID", "WATSONX_SPACE_ID", "WX
 /// | [`space_id`](Self::space_id) | `WATSONX_DEPLOYMENT_SPACE_ID`, `WATSONX_SPACE_ID`, `WX_SPACE_ID` |
 ///
 /// Of `token`, `zen_api_key` and `api_key` in the environment, the first counts in this order. Of the
-/// setters that say who calls, the last one counts.
+/// setters for credentials, the last one counts.
 #[derive(Default)]
 #[must_use = "a backend is made by `build`"]
 pub struct WatsonXBuilder {
@@ -62,7 +62,7 @@ pub struct WatsonXBuilder {
     raw_concurrency: Option<usize>,
 }
 
-/// Who calls.
+/// The credentials.
 enum Access {
     Key(Secret),
     Token(Secret),
@@ -72,7 +72,7 @@ enum Access {
 }
 
 impl WatsonXBuilder {
-    /// The model, by its name on watsonx.ai; `ibm/granite-4-h-small` otherwise. The name
+    /// The model, by its name on watsonx.ai; default `ibm/granite-4-h-small`. The name
     /// `deployment/<id>` is that of a [deployment](Self::deployment_id).
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
         self.model = Some(model.into());
@@ -85,7 +85,7 @@ impl WatsonXBuilder {
         self
     }
 
-    /// The same as [`url`](Self::url), under the name that other backends have for it.
+    /// The same as [`url`](Self::url), under the name that other backends use.
     pub fn base_url(self, url: impl Into<String>) -> Self {
         self.url(url)
     }
@@ -103,7 +103,7 @@ impl WatsonXBuilder {
         self
     }
 
-    /// A token that is sent as it is, and never renewed.
+    /// A token that is sent unchanged, and never renewed.
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.access = Some(Access::Token(token.into()));
         self
@@ -122,14 +122,14 @@ impl WatsonXBuilder {
         self
     }
 
-    /// Any other way to prove the caller, or [`Tokens`] that several backends share.
+    /// Any other way to authenticate, or [`Tokens`] that several backends share.
     pub fn auth(mut self, auth: impl Authorize) -> Self {
         self.access = Some(Access::Other(Shared(Arc::new(auth))));
         self
     }
 
-    /// Where an [API key](Self::api_key) is exchanged for tokens. IBM's clouds are known, others
-    /// need it.
+    /// Where an [API key](Self::api_key) is exchanged for tokens. The addresses of IBM's clouds are known; others
+    /// need this.
     pub fn iam_url(mut self, url: impl Into<String>) -> Self {
         self.iam_url = Some(url.into());
         self
@@ -153,7 +153,7 @@ impl WatsonXBuilder {
         self
     }
 
-    /// The date of the interface, `YYYY-MM-DD`; [`DEFAULT_VERSION`] otherwise.
+    /// The version of the API, a date `YYYY-MM-DD`; default [`DEFAULT_VERSION`].
     pub fn version(mut self, date: impl Into<String>) -> Self {
         self.version = Some(date.into());
         self
@@ -161,30 +161,30 @@ impl WatsonXBuilder {
 
     client_setters!();
 
-    /// With this option for every call that does not set it.
+    /// Sets an option for every call that does not set it.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
         self.options.set(key, value);
         self
     }
 
-    /// With these options for every call that does not set them.
+    /// Sets options for every call that does not set them.
     pub fn options(mut self, options: &ModelOptions) -> Self {
         self.options = self.options.merged(options);
         self
     }
 
     /// Runs at most this many generations of one [`complete`](mellea_core::Backend::complete) at once;
-    /// 8 otherwise, and at least 1.
+    /// default 8, and at least 1.
     pub fn raw_concurrency(mut self, calls: usize) -> Self {
         self.raw_concurrency = Some(calls.max(1));
         self
     }
 
-    /// The backend. Nothing is sent yet.
+    /// Builds the backend. Nothing is sent yet.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](mellea_core::ErrorKind::Config) for what is missing, with the names of its variables; for settings that
-    /// exclude each other; and for an address or key that cannot be.
+    /// exclude each other; and for an invalid address or key.
     pub fn build(self) -> Result<WatsonX> {
         self.build_in(&|variable| std::env::var(variable).ok())
     }
@@ -306,7 +306,7 @@ impl WatsonXBuilder {
         })
     }
 
-    /// Tokens that go the way of all calls.
+    /// Tokens whose requests are made like all other calls.
     fn exchange(&self, tokens: TokensBuilder) -> Result<Tokens> {
         tokens.settings(self.settings.route()).build()
     }

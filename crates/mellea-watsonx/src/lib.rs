@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod auth;
 mod backend;
@@ -13,7 +14,7 @@ pub use auth::{Credential, Tokens, TokensBuilder};
 pub use backend::WatsonX;
 pub use builder::{DEFAULT_VERSION, WatsonXBuilder};
 
-/// What the builder takes: limits of time, a policy of retries, a key, a ready client.
+/// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};
 
 /// The provider's name in errors and outputs.

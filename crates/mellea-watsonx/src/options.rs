@@ -1,4 +1,4 @@
-//! What the service calls the common options, what it knows beside them, and what it cannot do.
+//! The service's names for the common options, its other options, and what it cannot do.
 
 use mellea_core::{ChatRequest, Format, ModelOption, RequestOptions, ToolChoice, Warning};
 use mellea_http::CallOptions;
@@ -23,7 +23,7 @@ pub(crate) const SYNONYMS: &[(&str, ModelOption)] = &[
     ("tool_choice_option", ModelOption::ToolChoice),
 ];
 
-/// What a chat knows beside the common options.
+/// The options of a chat besides the common ones.
 const CHAT: [&str; 19] = [
     "chat_template_kwargs",
     "context",
@@ -61,7 +61,7 @@ const RAW: [&str; 11] = [
     "truncate_input_tokens",
 ];
 
-/// What a generation knows beside its `parameters`.
+/// The options of a generation besides its `parameters`.
 pub(crate) const RAW_TOP: [&str; 1] = ["moderations"];
 
 /// Fields of a request that are made of other things than options.

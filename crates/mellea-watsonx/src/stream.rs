@@ -1,4 +1,4 @@
-//! From what the service sends to the core's events, without any reading: a piece in, events out.
+//! Turns what the service sends into the core's events, without I/O: a piece in, events out.
 
 use std::collections::VecDeque;
 
@@ -19,9 +19,9 @@ const MAX_ARGUMENTS: usize = 16 << 20;
 pub enum Fault {
     /// The service refuses in the middle of its answer; this is what it says.
     Refused(Value),
-    /// A piece is no JSON, or no object.
+    /// A piece is not JSON, or not an object.
     Json(serde_json::Error),
-    /// The answer is not what the interface promises: where in its JSON, and what is wrong.
+    /// The answer is malformed: where in its JSON, and what is wrong.
     Malformed(&'static str, String),
     /// The answer ended before it was complete.
     Interrupted,
@@ -29,7 +29,7 @@ pub enum Fault {
     Failed,
 }
 
-/// Makes events of one answer, streamed or whole.
+/// Turns one answer, streamed or whole, into events.
 ///
 /// ```
 /// use std::collections::VecDeque;
@@ -76,10 +76,10 @@ impl Decoder {
         self.piece(&serde_json::from_str(data).map_err(Fault::Json)?, events)
     }
 
-    /// Takes an answer that came as a whole.
+    /// Takes an answer that came whole.
     ///
     /// # Errors
-    /// If it is no answer.
+    /// If it is not an answer.
     pub fn whole(&mut self, body: &[u8], events: &mut VecDeque<Event>) -> Result<(), Fault> {
         let chat: Chat<'_> = serde_json::from_slice(body).map_err(Fault::Json)?;
         if chat.refusal().is_none() && chat.choices.0.is_empty() {
@@ -135,7 +135,7 @@ impl Decoder {
         }
     }
 
-    /// What is known of the answer as a whole; each is told once.
+    /// What is known of the answer as a whole; each fact is reported once.
     fn origin(&mut self, chat: &Chat<'_>, events: &mut VecDeque<Event>) {
         if !self.named
             && let Some(id) = chat.id.get()
@@ -258,7 +258,7 @@ fn usage(used: &wire::Usage) -> Usage {
     usage
 }
 
-/// What the service remarks, as warnings. The disclaimer that comes with each answer of some models
+/// The service's remarks, as warnings. The disclaimer that comes with each answer of some models
 /// is about no request.
 pub(crate) fn remarks<'s>(system: &'s wire::System<'_>) -> impl Iterator<Item = Warning> + use<'s> {
     let of_request = system.warnings.0.iter().filter(|remark| remark.id.get() != Some("disclaimer_warning"));

@@ -67,7 +67,7 @@ fn missing(name: &str) -> Result<Arc<dyn Backend>> {
     Err(Error::from(unknown(name)).with_hint(format!("enable the cargo feature `{name}` of `mellea`")))
 }
 
-/// Applies each setting that is there.
+/// Applies each setting that is present.
 macro_rules! settings {
     ($builder:expr, $wanted:expr, $address:ident) => {{
         let mut builder = $builder;

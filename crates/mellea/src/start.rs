@@ -39,10 +39,10 @@ type Change = Box<dyn FnOnce(mellea_core::SessionBuilder) -> mellea_core::Sessio
 impl StartSession {
     /// Uses the backend of this name: `ollama` (the default), `openai`, `litellm`, `watsonx`, or `hf`
     /// (also `huggingface`). Each needs the cargo feature of its name; `ollama` and `openai` are on
-    /// unless they are switched off.
+    /// by default.
     ///
-    /// With `ollama`, the server is asked for its version and the model when the session starts, and
-    /// a model that it lacks is pulled, with a progress bar on a terminal. Build
+    /// With `ollama`, starting the session asks the server for its version and the model, and
+    /// pulls a model that is missing, with a progress bar on a terminal. Build
     /// [`Ollama`](crate::ollama::Ollama) yourself for another policy. The other backends do nothing
     /// on the network before the first call.
     pub fn backend(mut self, name: impl Into<String>) -> Self {
@@ -50,26 +50,26 @@ impl StartSession {
         self
     }
 
-    /// Uses this model: a name as the backend knows it, or a
-    /// [`ModelIdentifier`](crate::ModelIdentifier). For `hf` it may be a directory.
+    /// Uses this model: a name that the backend knows, or a
+    /// [`ModelIdentifier`](crate::model::ModelIdentifier). For `hf` it may be a directory.
     ///
     /// Without one it is [`IBM_GRANITE_4_1_3B`](crate::model::IBM_GRANITE_4_1_3B) on `ollama` and
-    /// `litellm` (by way of Ollama), [`IBM_GRANITE_4_HYBRID_SMALL`](crate::model::IBM_GRANITE_4_HYBRID_SMALL) on `watsonx`, and on `hf`
-    /// Granite again, or with the feature `pico` the small demonstration model that travels with the
-    /// program. `openai` wants a name: it may cost money.
+    /// `litellm` (through Ollama), [`IBM_GRANITE_4_HYBRID_SMALL`](crate::model::IBM_GRANITE_4_HYBRID_SMALL) on `watsonx`, and on `hf`
+    /// Granite again, or with the feature `pico` the small demonstration model that is part of the
+    /// program. `openai` requires a name, because it may cost money.
     pub fn model(mut self, model: impl Into<ModelRef>) -> Self {
         self.wanted.model = Some(model.into());
         self
     }
 
-    /// Uses the service at this address. Otherwise the backend's environment variable counts
+    /// Uses the service at this address. Default: the backend's environment variable
     /// (`OLLAMA_HOST`, `OPENAI_BASE_URL`, `WATSONX_URL`, a provider's own), then its usual address.
     pub fn base_url(mut self, address: impl Into<String>) -> Self {
         self.wanted.base_url = Some(address.into());
         self
     }
 
-    /// Uses this key. Otherwise the backend's environment variable counts (`OPENAI_API_KEY`,
+    /// Uses this key. Default: the backend's environment variable (`OPENAI_API_KEY`,
     /// `OLLAMA_API_KEY`, `WATSONX_API_KEY`, a provider's own).
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.wanted.api_key = Some(key.into());
@@ -94,7 +94,7 @@ impl StartSession {
         self
     }
 
-    /// Sets the strategy of calls that have none of their own.
+    /// Sets the default strategy of calls.
     pub fn strategy(self, strategy: impl SamplingStrategy) -> Self {
         self.change(move |session| session.strategy(strategy))
     }

@@ -1,4 +1,4 @@
-//! A component of one's own, with its own template and its own way to read the answer.
+//! Your own component, with its own template and its own way to read the answer.
 
 use mellea::prelude::*;
 use mellea::{ModelOutput, Prompts, Representation, Result};

@@ -1,10 +1,11 @@
-//! A server if there is one, else the model inside of this process: the calls are the same.
+//! A server if there is one, or else a model in this process: the calls are the same.
 
 use std::time::Duration;
 
+use mellea::limit::Limiter;
 use mellea::ollama::{Retry, Timeouts};
 use mellea::prelude::*;
-use mellea::{BackendExt, HuggingFace, Limiter, Ollama};
+use mellea::{BackendExt, HuggingFace, Ollama};
 
 #[tokio::main]
 async fn main() -> mellea::Result<()> {

@@ -10,13 +10,23 @@ use crate::{Failure, cargo};
 /// tables for international host names in it 21.
 const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 125)];
 
+/// What must not be in a tree, whatever its features: package, features, crate.
+const FORBIDDEN: [(&str, &[&str], &str); 3] = [
+    ("mellea", &["--no-default-features"], "reqwest"),
+    ("mellea-core", &["--all-features"], "reqwest"),
+    ("mellea-core", &["--all-features"], "candle-core"),
+];
+
 /// Compares each tree with its budget; a line on each.
 pub(super) fn check(findings: &mut Findings) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for (package, budget) in BUDGETS {
-        let count = count(&tree(package)?);
+        let count = count(&tree(package, &[])?);
         lines.push(format!("{package}: {count} crates of at most {budget}"));
         findings.errors.extend(over(package, count, budget));
+    }
+    for (package, features, unwanted) in FORBIDDEN {
+        findings.errors.extend(has(package, &tree(package, features)?, unwanted));
     }
     Ok(lines)
 }
@@ -25,9 +35,16 @@ fn over(package: &str, count: usize, budget: usize) -> Option<String> {
     (count > budget).then(|| format!("{package} has {count} crates in its tree, more than {budget}"))
 }
 
-fn tree(package: &str) -> Result<String, Failure> {
+fn has(package: &str, tree: &str, unwanted: &str) -> Option<String> {
+    let found = tree.lines().any(|line| line.split_whitespace().next() == Some(unwanted));
+    found.then(|| format!("{package} must not have {unwanted} in its tree"))
+}
+
+fn tree(package: &str, features: &[&str]) -> Result<String, Failure> {
     let arguments = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
-    cargo::capture(&mut cargo::command(arguments.into_iter().chain(["--target", "x86_64-unknown-linux-gnu"])))
+    cargo::capture(&mut cargo::command(
+        arguments.into_iter().chain(["--target", "x86_64-unknown-linux-gnu"]).chain(features.iter().copied()),
+    ))
 }
 
 /// The crates of a tree, each once. A line holds a name, a version, and perhaps remarks.
@@ -51,6 +68,13 @@ mod tests {
         let tree =
             "mellea v0.1.0 (a/path)\nsyn v2.0.1\nsyn v3.0.0\nserde v1.0.0\nserde_derive v1.0.0 (proc-macro)\nsyn v3.0.0 (*)\n";
         assert_eq!(count(tree), 5);
+    }
+
+    #[test]
+    fn what_must_not_be_in_a_tree_is_found() {
+        let tree = "mellea v0.1.0 (a/path)\nreqwest v0.13.0\n";
+        assert!(has("mellea", tree, "reqwest").is_some_and(|e| e.contains("reqwest")));
+        assert!(has("mellea", tree, "reqw").is_none());
     }
 
     #[test]

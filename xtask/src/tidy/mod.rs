@@ -3,6 +3,11 @@
 mod budget;
 mod layers;
 mod manifest;
+mod modules;
+mod msrv;
+mod packages;
+mod readme;
+mod surface;
 mod text;
 
 use std::path::Path;
@@ -34,6 +39,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
         findings.errors.extend(too_large(file, size));
         if let Some(content) = std::fs::read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
             text::check(file, &content, &mut findings);
+            findings.errors.extend(readme::check(file, &content, |target| root.join(target).exists()));
         }
     }
     for member in &workspace.members {
@@ -41,6 +47,20 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
         let path = member.manifest.strip_prefix(root).unwrap_or(&member.manifest).display().to_string();
         findings.errors.extend(manifest::check(&path, &std::fs::read_to_string(&member.manifest)?));
     }
+    for (krate, floors) in modules::FLOORS {
+        println!("{}", modules::check(krate, floors, &sources(root, &files, krate), &mut findings));
+    }
+    for member in workspace.members.iter().filter(|m| m.published) {
+        println!("{}", packages::check(member, root, &mut findings)?);
+        let krate = member.manifest.parent().and_then(|p| p.strip_prefix(root).ok()).unwrap_or(root).display().to_string();
+        let ours = |name: &str| workspace.members.iter().any(|m| m.name == name);
+        let external: Vec<String> =
+            member.dependencies.iter().filter(|d| !d.dev && !ours(&d.name)).map(|d| d.name.clone()).collect();
+        let (errors, warnings) = surface::check(&member.name, &external, &sources(root, &files, &krate.replace('\\', "/")));
+        findings.errors.extend(errors);
+        findings.warnings.extend(warnings);
+    }
+    findings.errors.extend(msrv::check(&std::fs::read_to_string(root.join("Cargo.toml"))?)?);
     for line in budget::check(&mut findings)? {
         println!("{line}");
     }
@@ -59,6 +79,14 @@ pub(crate) fn check(workspace: &Workspace) -> Result<(), Failure> {
 
 fn too_large(file: &str, size: u64) -> Option<String> {
     (size > MAX_FILE).then(|| format!("{file}: {size} bytes, more than {MAX_FILE}"))
+}
+
+/// The Rust files of a package's library, with their paths below `src`.
+fn sources(root: &Path, files: &[String], krate: &str) -> Vec<modules::Source> {
+    let inside =
+        |file: &String| file.strip_prefix(krate)?.strip_prefix("/src/").filter(|path| path.ends_with(".rs")).map(str::to_owned);
+    let texts = files.iter().filter_map(|file| Some((inside(file)?, std::fs::read_to_string(root.join(file)).ok()?)));
+    texts.collect()
 }
 
 /// The files of the repository and those that could be added to it, relative to the root.

@@ -15,6 +15,25 @@ const MACHINE: [&str; 5] = ["farm", "home", "root", "tmp", "work"];
 /// Where white space at the end of a line can matter: data and generated text.
 const KEEPS_SPACE: [&str; 9] = ["jinja", "json", "jsonl", "lock", "ndjson", "snap", "sse", "stderr", "txt"];
 
+/// Turns that a native writer would not use, in words for the ear of whoever reads the documents.
+const FORBIDDEN: [&str; 12] = [
+    "as it stands",
+    "by way of",
+    "for ever",
+    "in silence",
+    "inside of",
+    "it is no",
+    "of one's own",
+    "outside of",
+    "that is no",
+    "the way of",
+    "this is no",
+    "without a word",
+];
+
+/// Where the words are still to be gone over.
+const NOT_YET_REWRITTEN: [&str; 3] = ["CHANGELOG.md", "crates/mellea-core/", "crates/mellea-macros/"];
+
 /// Checks one file.
 pub(super) fn check(path: &str, content: &str, findings: &mut Findings) {
     if content.contains('\0') {
@@ -37,6 +56,11 @@ pub(super) fn check(path: &str, content: &str, findings: &mut Findings) {
             }
         }
     }
+    if !NOT_YET_REWRITTEN.iter().any(|start| path.starts_with(start)) {
+        for (line, turn) in turns(extension, content) {
+            findings.errors.push(format!("{path}:{line}: `{}` is not how a native writer says it", turn));
+        }
+    }
     if extension == "rs" && needs_first_line(path) && !content.starts_with("//!") && !content.starts_with("#![doc") {
         findings.errors.push(format!("{path}: the first line does not say what the file is for (`//!`)"));
     }
@@ -47,6 +71,36 @@ pub(super) fn check(path: &str, content: &str, findings: &mut Findings) {
             _ => {}
         }
     }
+}
+
+/// The forbidden turns in a document or in doc comments, also those broken over two lines.
+fn turns(extension: &str, content: &str) -> Vec<(usize, &'static str)> {
+    let words = |line: &str| -> String {
+        let line = line.trim_start();
+        let text = match extension {
+            "md" => line,
+            "rs" => line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).unwrap_or_default(),
+            _ => "",
+        };
+        text.trim().to_ascii_lowercase()
+    };
+    let lines: Vec<String> = content.lines().map(words).collect();
+    let mut found = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        let next = lines.get(i + 1).map(String::as_str).unwrap_or_default();
+        let both = format!("{line} {next} ");
+        for turn in FORBIDDEN {
+            let is_word = |at: usize| {
+                let (before, after) = (both.get(..at), both.get(at + turn.len()..));
+                let letter = |c: char| c.is_ascii_alphanumeric();
+                at < line.len() && !before.is_some_and(|b| b.ends_with(letter)) && !after.is_some_and(|a| a.starts_with(letter))
+            };
+            if both.match_indices(turn).any(|(at, _)| is_word(at)) {
+                found.push((i + 1, turn));
+            }
+        }
+    }
+    found
 }
 
 /// Source files say what they are for; tests, which stand beside what they test, need not.
@@ -119,6 +173,21 @@ mod tests {
         }
         for line in ["https://example.org/home/abc", "a/tmp/abc", "../work/abc", "/home/", "/usr/lib", "/homes/abc"] {
             assert_eq!(found("a.md", line), [""; 0], "{line}");
+        }
+    }
+
+    #[test]
+    fn foreign_turns_are_found_in_documents_and_doc_comments() {
+        one("a.md", "It runs Inside of the process.\n", "`inside of`");
+        one("a.md", "It is\nno PNG.\n", "`it is no`");
+        one("src/b.rs", "//! A file.\n\n/// It is no PNG.\nfn f() {}\n", "src/b.rs:3");
+        for (path, content) in [
+            ("a.md", "It is not a PNG. There is no other, for everything.\n"),
+            ("src/b.rs", "//! A file.\nconst A: &str = \"inside of\"; // inside of\n"),
+            ("a.json", "inside of"),
+            ("crates/mellea-core/a.md", "inside of"),
+        ] {
+            assert_eq!(found(path, content), [""; 0], "{path}");
         }
     }
 

@@ -177,7 +177,7 @@ fn tools(request: &ChatRequest) -> Vec<Value> {
     request.tools.iter().map(mellea_core::ToolSpec::to_openai).collect()
 }
 
-/// Everything that is no sampling option is offered to the template, whose switches for thinking have two names.
+/// Every option that is not for sampling is offered to the template, whose switches for thinking have two names.
 fn variables(options: &RequestOptions) -> Map<String, Value> {
     let mut variables = Map::new();
     if let Some(thinking) = options.thinking {

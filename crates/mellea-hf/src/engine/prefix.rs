@@ -23,7 +23,7 @@ impl PrefixStore {
         Self { entries: VecDeque::new(), bytes: 0, limit }
     }
 
-    /// Keeps a cache, in the place of those that are beginnings of it.
+    /// Keeps a cache, replacing those that are beginnings of it.
     pub(super) fn insert(&mut self, tokens: Vec<u32>, cache: KvCache) {
         let size = cache.bytes();
         if size > self.limit || tokens.len() < SHORTEST {

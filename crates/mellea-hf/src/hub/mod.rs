@@ -14,7 +14,7 @@ use cache::Cache;
 use files::ModelFiles;
 pub(crate) use settings::{HubSettings, Token};
 
-/// How far the download of one file has come.
+/// The progress of one file's download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Download {
@@ -70,7 +70,7 @@ impl Repository {
 
 /// Finds a model's files: in the cache if they are complete there, otherwise on the hub.
 ///
-/// A cached revision is used as it is, without asking the hub for a newer one.
+/// A cached revision is used unchanged, without asking the hub for a newer one.
 pub(crate) fn fetch(repository: &Repository, settings: &HubSettings, progress: Option<OnProgress>) -> Result<ModelFiles> {
     let cache = Cache::new(&settings.cache);
     let missing = match cache.files(repository)? {

@@ -16,7 +16,7 @@ struct Layer {
 
 /// The cache of one sequence.
 ///
-/// It is no `Clone`: its storage is written in place, so a second owner must be made with [`fork`](Self::fork).
+/// It is not `Clone`: its storage is written in place, so a second owner must be made with [`fork`](Self::fork).
 #[derive(Debug)]
 pub(crate) struct KvCache {
     layers: Vec<Option<Layer>>,

@@ -78,7 +78,7 @@ impl Linear {
     }
 }
 
-/// Products of up to this size are computed here: candle counts the machine's cores anew for every product, by
+/// Products of up to this size are computed here: candle counts the machine's cores again for every product, by
 /// reading files, which takes longer (70 µs measured) than a product of this size does.
 const SMALL: usize = 1 << 18;
 

@@ -77,7 +77,7 @@ impl Decoder {
 
     /// Runs the new tokens of all rows through the model; returns `[positions, vocabulary]` for each row.
     ///
-    /// The caches grow by the new tokens; after an error they are of no use any more.
+    /// The caches grow by the new tokens; after an error they are useless.
     pub(crate) fn forward(&self, rows: &mut [Row<'_>], positions: Positions) -> Result<Vec<Tensor>> {
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.tokens.iter().copied()).collect();
         let places: Vec<usize> = rows.iter().flat_map(|row| (row.cache.len()..).take(row.tokens.len())).collect();

@@ -1,4 +1,4 @@
-//! What went wrong on a wire, as the core's errors.
+//! Turns what went wrong on a wire into the core's errors.
 
 mod overflow;
 mod refusal;
@@ -29,7 +29,7 @@ pub const MAX_ERROR_BODY: usize = 2 << 10;
 pub enum Fault {
     /// A frame has more bytes than this.
     TooLong(usize),
-    /// A frame is no UTF-8.
+    /// A frame is not UTF-8.
     NotUtf8,
     /// The stream ended within a frame.
     Cut,
@@ -75,7 +75,7 @@ impl Place {
         error.at(&self.0.service.provider, self.0.model.as_deref().unwrap_or_default())
     }
 
-    /// The response is not what it should be; `path` is where in its JSON.
+    /// The response is malformed; `path` says where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
         // Secrets first: what is shortened may hold half of one.
@@ -90,16 +90,16 @@ impl Place {
         self.error(ErrorKind::StreamInterrupted)
     }
 
-    /// An error that the service sent inside of a response that began as a success.
+    /// An error that the service sent inside a response that began as a success.
     ///
-    /// `error` is the whole object, such as `{"error": {"message": …}}`. Its code tells the kind,
-    /// and whether the same call may succeed later, as a status would have.
+    /// `error` is the whole object, such as `{"error": {"message": …}}`. Its code determines the kind,
+    /// and whether the same call may succeed later, as a status would.
     #[must_use]
     pub fn refused(&self, error: &Value) -> Error {
         self.refusal(None, &HeaderMap::new(), error.to_string().as_bytes())
     }
 
-    /// A response with a status that is none of success.
+    /// A response whose status is not a success.
     pub(crate) fn refusal(&self, status: Option<u16>, headers: &HeaderMap, body: &[u8]) -> Error {
         let said = refusal::read(status, headers, body, &self.0.service.redactor());
         let (error, hint) = refusal::classify(said, self.0.model.as_deref(), self.address());

@@ -62,7 +62,7 @@ pub(super) fn find(said: &ProviderError) -> Option<(Option<u64>, Option<u64>)> {
     CODES.iter().any(|known| code.contains(known)).then(|| (field(said, "n_prompt_tokens"), field(said, "n_ctx")))
 }
 
-/// A number that llama.cpp's server gives beside the message.
+/// A number that llama.cpp's server gives along with the message.
 fn field(said: &ProviderError, name: &str) -> Option<u64> {
     let body: serde_json::Value = serde_json::from_str(said.body.as_deref()?).ok()?;
     body.get("error").unwrap_or(&body).get(name)?.as_u64()

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mellea_core::redact::Redactor;
 use reqwest::header::HeaderValue;
 
-/// What is shorter than this is no secret: local servers are given keys such as `x`, and without that letter no
+/// Anything shorter is not treated as a secret: people give local servers keys such as `x`, and without that letter no
 /// error could be read.
 pub(crate) const MIN_SECRET: usize = 4;
 
-/// How many credentials that change are kept: those of calls that may still be under way.
+/// How many changing credentials are kept: those of calls that may still be in progress.
 const MAX_RENEWED: usize = 16;
 
 /// A service, as its errors name it, and what none of them may show.

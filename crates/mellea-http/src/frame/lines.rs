@@ -81,7 +81,7 @@ impl Lines {
         Some(Ok(self.bytes.get(start..end).unwrap_or_default()))
     }
 
-    /// What stands after the last line end.
+    /// What follows the last line end.
     pub fn rest(&mut self) -> &[u8] {
         let mut rest = self.bytes.get(self.start..).unwrap_or_default();
         if self.after_cr {

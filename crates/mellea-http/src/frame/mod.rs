@@ -11,15 +11,15 @@ pub use sse::{SseEvent, SseFramer};
 
 use crate::error::Fault;
 
-/// The most bytes that one frame may have.
+/// The most bytes in one frame.
 pub const MAX_FRAME_BYTES: usize = 16 << 20;
 
 /// Cuts a stream of bytes into frames.
 ///
-/// A framer does no reading: bytes are pushed in as they come, cut anywhere, and the frames that
-/// are complete are taken out. Its memory is bounded by one frame and one piece of input.
+/// A framer does no reading: you push bytes in as they arrive, cut anywhere, and take out the frames that
+/// are complete. Its memory is bounded by one frame and one piece of input.
 pub trait Framer: Send {
-    /// What it gives.
+    /// The frames.
     type Frame: Send;
 
     /// Takes the next bytes.
@@ -28,12 +28,12 @@ pub trait Framer: Send {
     /// The next complete frame, if there is one.
     ///
     /// # Errors
-    /// If the bytes cannot be framed; nothing comes after that.
+    /// If the bytes cannot be framed; no frame follows after that.
     fn next(&mut self) -> Option<Result<Self::Frame, Fault>>;
 
-    /// What is left at the end of the stream, if that is something: a last frame without its end.
+    /// What is left at the end of the stream, if anything: a last frame without its end.
     ///
     /// # Errors
-    /// [`Fault::Cut`] if what is left is surely not complete.
+    /// [`Fault::Cut`] if what is left is certainly incomplete.
     fn finish(&mut self) -> Option<Result<Self::Frame, Fault>>;
 }

@@ -1,8 +1,8 @@
-//! A scripted HTTP server for tests: it answers as it is told, and misbehaves as it is told.
+//! A scripted HTTP server for tests, which answers and misbehaves as scripted.
 //!
 //! [`Server`] speaks HTTP/1.1 over plain sockets on a free port of this machine. Each route has a
-//! queue of [`Reply`]s, of which the last repeats. A reply can be late, stop for ever, end too soon,
-//! break the connection or be no HTTP at all, and the server counts what is under way.
+//! queue of [`Reply`]s; the last one repeats. A reply can be late, never end, end too soon,
+//! break the connection or not be HTTP at all, and the server counts what is in progress.
 //!
 //! ```
 //! use mellea_http::testing::{Reply, Server};

@@ -54,7 +54,7 @@ impl Recorded {
     }
 }
 
-/// Where a [`Decoder`] stands after the bytes it was given.
+/// The state of a [`Decoder`] after the bytes it was given.
 #[derive(Debug, PartialEq)]
 pub(super) enum Progress {
     /// More bytes are needed.
@@ -63,7 +63,7 @@ pub(super) enum Progress {
     Continue,
     /// A request is complete; what follows it stays in the buffer.
     Request(Recorded),
-    /// The bytes are no request: the status to answer with.
+    /// The bytes are not a request: the status to answer with.
     Bad(u16),
 }
 

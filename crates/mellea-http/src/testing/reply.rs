@@ -121,7 +121,7 @@ impl Reply {
         Self::new(status, content_type, Framing::Whole, vec![Step::Send(body.into())])
     }
 
-    /// Server-sent events, status 200: each text is sent as it is, as one chunk.
+    /// Server-sent events, status 200: each text is sent unchanged, as one chunk.
     pub fn sse<T: Into<Vec<u8>>>(events: impl IntoIterator<Item = T>) -> Self {
         Self::stream("text/event-stream", events.into_iter().map(Step::send))
     }

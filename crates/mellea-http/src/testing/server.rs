@@ -141,7 +141,7 @@ impl Server {
         tokio::time::timeout(within, self.until(condition)).await.is_ok()
     }
 
-    /// Waits until no reply is under way, however long that takes.
+    /// Waits until no reply is in progress, however long that takes.
     pub async fn idle(&self) {
         self.until(|server| server.in_flight() == 0).await;
     }
@@ -353,7 +353,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An address of this machine at which connections are refused, for as long as this value lives.
+/// A local address that refuses connections for as long as this value lives.
 #[derive(Debug)]
 pub struct UnusedAddress {
     address: SocketAddr,
@@ -374,7 +374,7 @@ impl UnusedAddress {
     }
 }
 
-/// Takes a free port and does not listen on it: nobody else gets it, and who connects is refused.
+/// Takes a free port and does not listen on it: nobody else gets it, and connections are refused.
 ///
 /// # Errors
 /// If no port can be bound.

@@ -70,7 +70,7 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     queue: VecDeque<Event>,
-    /// Something that a caller waits for has come.
+    /// Something that a caller waits for has arrived.
     begun: bool,
     finished: bool,
     /// The bytes of all frames so far.
@@ -121,7 +121,7 @@ impl Events {
         self.queue.pop_front()
     }
 
-    /// Whether text, thinking, a tool call or the finish has come.
+    /// Whether text, thinking, a tool call or the finish has arrived.
     pub(crate) fn begun(&self) -> bool {
         self.begun
     }

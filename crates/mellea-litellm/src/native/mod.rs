@@ -37,7 +37,7 @@ use std::sync::Arc;
 use mellea_core::{Backend, Error, ModelOptions, Result};
 use mellea_http::{Client, ClientBuilder, ClientSettings, Secret};
 
-/// What a native backend is made of. The model stands without its prefix.
+/// The settings of a native backend. The model has no prefix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// The provider's name in errors and outputs, such as `anthropic`.
@@ -50,7 +50,7 @@ pub(crate) struct Settings {
     pub(crate) base_url: Option<String>,
     /// Options that every request has unless the call says otherwise.
     pub(crate) options: ModelOptions,
-    /// What its client is told.
+    /// The settings of its client.
     pub(crate) client: ClientSettings,
     /// The region (Bedrock) or location (Vertex AI), instead of those of the environment.
     pub(crate) region: Option<String>,
@@ -89,19 +89,19 @@ impl Settings {
     }
 }
 
-/// Claude, by Anthropic's Messages API. It needs a key.
+/// Claude, over Anthropic's Messages API. It needs a key.
 #[cfg(feature = "anthropic")]
 pub(crate) fn anthropic(settings: Settings) -> Result<Arc<dyn Backend>> {
     anthropic::backend(settings)
 }
 
-/// Gemini, by Google's Gemini API. It needs a key.
+/// Gemini, over Google's Gemini API. It needs a key.
 #[cfg(feature = "gemini")]
 pub(crate) fn gemini(settings: Settings) -> Result<Arc<dyn Backend>> {
     gemini::backend(settings)
 }
 
-/// Models on Amazon Bedrock, by the Converse API.
+/// Models on Amazon Bedrock, over the Converse API.
 ///
 /// The credentials are the key, or those of the environment: `AWS_BEARER_TOKEN_BEDROCK`, or with the
 /// feature `bedrock-sigv4` `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. The
@@ -123,7 +123,7 @@ pub(crate) fn vertex(settings: Settings) -> Result<Arc<dyn Backend>> {
     vertex::backend(settings)
 }
 
-/// Cohere, by the second version of its chat API. It needs a key.
+/// Cohere, over version 2 of its chat API. It needs a key.
 #[cfg(feature = "cohere")]
 pub(crate) fn cohere(settings: Settings) -> Result<Arc<dyn Backend>> {
     cohere::backend(settings)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// What a provider's dialect has.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    /// Constraints that it enforces, beside types, enumerations, properties and `anyOf`.
+    /// Constraints that it enforces, besides types, enumerations, properties and `anyOf`.
     pub(crate) keywords: &'static [&'static str],
     /// Formats of texts that it knows.
     pub(crate) formats: &'static [&'static str],
@@ -26,7 +26,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Restricted {
     pub(crate) schema: Value,
-    /// Constraints that stand in descriptions only.
+    /// Constraints that are only in descriptions.
     pub(crate) loose: BTreeSet<String>,
 }
 

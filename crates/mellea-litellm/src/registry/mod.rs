@@ -26,7 +26,7 @@ static BUILTIN: LazyLock<Vec<Arc<Provider>>> = LazyLock::new(|| {
 
 /// The providers that a [`LiteLlm`](crate::LiteLlm) finds by the prefix of a model's name.
 ///
-/// [`builtin`](Self::builtin) has those of this crate; what is added goes before them. Clones share
+/// [`builtin`](Self::builtin) has those of this crate; added ones take precedence. Clones share
 /// the rows.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
@@ -38,17 +38,17 @@ pub struct Registry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Of OpenAI's wire.
+    /// On OpenAI's wire.
     pub openai_wire: usize,
     /// Of these, with an address built in.
     pub with_address: usize,
-    /// Of OpenAI's wire behind an address or a header of its own.
+    /// On OpenAI's wire behind an address or a header of their own.
     pub template: usize,
-    /// Of a wire of their own.
+    /// With a wire of their own.
     pub native: usize,
-    /// That only a LiteLLM proxy reaches.
+    /// Reached only through a LiteLLM proxy.
     pub proxy_only: usize,
-    /// That answer no chat.
+    /// Not for chat.
     pub unsupported: usize,
     /// Further names for some of them.
     pub aliases: usize,
@@ -62,7 +62,7 @@ impl Counts {
     }
 }
 
-/// The providers of the built-in registry, one for each prefix, those that cannot be called included.
+/// The providers of the built-in registry, one for each prefix, including those that cannot be called.
 ///
 /// ```
 /// use mellea_litellm::{Kind, supported_providers};
@@ -107,23 +107,23 @@ impl Registry {
         Self::default()
     }
 
-    /// With one more provider, before those of the same name.
+    /// Adds a provider, which takes precedence over those of the same name.
     #[must_use]
     pub fn with(mut self, provider: Provider) -> Self {
         self.own.push(Arc::new(provider));
         self
     }
 
-    /// With the providers of a TOML text: tables `[[provider]]` of the fields of [`Provider`].
+    /// Adds the providers of a TOML text: tables `[[provider]]` with the fields of [`Provider`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for text that is no such TOML, naming the line.
+    /// [`ErrorKind::Config`] for text that is not such TOML, naming the line.
     pub fn with_toml(mut self, text: &str) -> Result<Self> {
         self.own.extend(read(text)?.into_iter().map(Arc::new));
         Ok(self)
     }
 
-    /// With the providers of a TOML file.
+    /// Adds the providers of a TOML file.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be read.
@@ -151,7 +151,7 @@ impl Registry {
         self.own.iter().rev().chain(builtin).map(|provider| &**provider)
     }
 
-    /// The prefixes most like this one, the likest first, at most three.
+    /// The prefixes most similar to this one, the closest first, at most three.
     pub(crate) fn nearest(&self, prefix: &str) -> Vec<&str> {
         let callable = self.iter().filter(|p| !matches!(p.kind, Kind::ProxyOnly | Kind::Unsupported));
         nearest::nearest(prefix, callable.flat_map(Provider::prefixes))

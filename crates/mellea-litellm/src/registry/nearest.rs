@@ -1,6 +1,6 @@
 //! Which names are most like a misspelt one.
 
-/// The names most like this one, the likest first, at most three; none if none is like it.
+/// The names most similar to this one, the closest first, at most three; none if none is close.
 pub(super) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     // Prefixes are short; a long text is none, and would be slow to compare.
     if wanted.chars().count() > 40 {

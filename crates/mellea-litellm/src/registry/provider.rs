@@ -1,4 +1,4 @@
-//! One provider: where it is, what proves the caller, and how it differs from OpenAI.
+//! One provider: its address, its credentials, and how it differs from OpenAI.
 
 use std::collections::BTreeMap;
 
@@ -32,13 +32,13 @@ use serde_json::{Map, Value};
 pub struct Provider {
     /// The prefix, such as `groq` in `groq/llama-3.3-70b-versatile`.
     pub name: String,
-    /// Other prefixes for the same.
+    /// Other prefixes for the same provider.
     pub aliases: Vec<String>,
     /// How it is reached.
     pub kind: Kind,
-    /// The provider that this one only is another name for; of the other fields only `kind` counts.
+    /// The provider that this is just another name for; of the other fields only `kind` counts.
     pub alias_of: Option<String>,
-    /// Its address, up to and without [`path`](Self::path); none if it is the user's to give. Names
+    /// Its address without [`path`](Self::path); none if the user must give it. Names
     /// in braces are [`vars`](Self::vars).
     pub base_url: Option<String>,
     /// The environment variables that hold the user's own address, the first that is set counts.
@@ -51,10 +51,10 @@ pub struct Provider {
     /// The environment variables that hold a token, if there is no key: it goes as `Authorization:
     /// Bearer`, whatever [`auth`](Self::auth) says.
     pub token_env: Vec<String>,
-    /// How a token is had where there is neither key nor token.
+    /// How to get a token if there is neither key nor token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuth>,
-    /// Whether there must be a key.
+    /// Whether a key is required.
     pub key: Key,
     /// The header that takes the key; without one, `Authorization: Bearer`.
     pub auth: Option<String>,
@@ -62,7 +62,7 @@ pub struct Provider {
     pub path: Option<String>,
     /// Parts of the address that are settings: names, and where their values come from.
     pub vars: BTreeMap<String, Var>,
-    /// What else address, headers or the model's name need.
+    /// What else the address, the headers or the model's name need.
     pub form: Form,
     /// The dialect of `mellea-openai` that the fields below change: `openai`, `azure`, `vllm`,
     /// `ollama`, `lm_studio`, `llama_cpp`, `groq`, `deepseek`, `openrouter`, `nim`; `generic` by
@@ -76,15 +76,15 @@ pub struct Provider {
     pub rename: BTreeMap<String, String>,
     /// The highest temperature; a higher one becomes this, with a warning.
     pub max_temperature: Option<f64>,
-    /// How an answer is made to fit a schema.
+    /// How to make an answer fit a schema.
     pub response_format: Option<ResponseFormat>,
     /// How the content of a message is written.
     pub content: Option<Content>,
-    /// How reasoning is switched.
+    /// How to switch reasoning.
     pub thinking: Option<Reasoning>,
     /// Whether streams are asked for figures of usage (`stream_options`); they are by default.
     pub stream_usage: Option<bool>,
-    /// The field in which the reasoning of a turn with tool calls goes back; an empty one is none.
+    /// The field in which the reasoning of a turn with tool calls goes back; empty for none.
     pub reasoning_field: Option<String>,
     /// Headers of every request.
     pub headers: BTreeMap<String, String>,
@@ -93,11 +93,11 @@ pub struct Provider {
     pub header_env: BTreeMap<String, String>,
     /// Fields of every body.
     pub body: Map<String, Value>,
-    /// For a prefix that cannot be served: one that is close.
+    /// For a prefix that cannot be served: a close one that can.
     pub instead: Option<String>,
     /// The feature of this crate that it needs.
     pub feature: Option<String>,
-    /// How far it was tried.
+    /// How far it has been tried.
     pub verified: Verified,
     /// How LiteLLM itself declares it.
     pub declared_in: Option<DeclaredIn>,
@@ -108,20 +108,20 @@ pub struct Provider {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// By OpenAI's wire.
+    /// Over OpenAI's wire.
     #[default]
     Openai,
-    /// By OpenAI's wire behind an address or a header of its own.
+    /// Over OpenAI's wire, behind an address or a header of its own.
     Template,
-    /// By a wire of its own that this crate or a sibling speaks.
+    /// Over a wire of its own that this crate or a sibling speaks.
     Native,
     /// Only through a LiteLLM proxy: `litellm_proxy/<alias>`.
     ProxyOnly,
-    /// Not at all: it answers no chat.
+    /// Not at all: it does not offer chat.
     Unsupported,
 }
 
-/// How far a provider was tried.
+/// How far a provider has been tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -132,22 +132,22 @@ pub enum Verified {
     /// Requests, answers, streams and errors were checked against recordings or examples of the
     /// provider's own.
     RecordedWire,
-    /// It was called, or a program that serves the same wire.
+    /// The provider itself was called, or a program that serves the same wire.
     RealPeer,
 }
 
-/// Whether there must be a key.
+/// Whether a key is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Key {
-    /// At the provider's own address, yes.
+    /// Required at the provider's own address.
     #[default]
     Required,
-    /// No; it is sent if there is one.
+    /// Not required; sent if there is one.
     Optional,
 }
 
-/// What address, headers or the model's name need beside the fields of a [`Provider`].
+/// What address, headers or the model's name need besides the fields of a [`Provider`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -180,7 +180,7 @@ pub enum TokenField {
     MaxCompletionTokens,
 }
 
-/// How an answer is made to fit a schema.
+/// How to make an answer fit a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -206,20 +206,20 @@ pub enum Content {
     String,
 }
 
-/// How reasoning is switched.
+/// How to switch reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reasoning {
-    /// By `reasoning_effort`.
+    /// With `reasoning_effort`.
     Effort,
-    /// By an argument of the chat template.
+    /// With an argument of the chat template.
     Template,
-    /// By both.
+    /// With both.
     Both,
-    /// By the object `reasoning`.
+    /// With the object `reasoning`.
     ReasoningObject,
-    /// By the object `thinking`.
+    /// With the object `thinking`.
     ThinkingObject,
     /// Not at all.
     None,
@@ -236,7 +236,7 @@ pub struct Var {
     pub default: Option<String>,
 }
 
-/// How tokens are had for a client's id and secret (OAuth 2.0 client credentials).
+/// How to exchange a client id and secret for tokens (OAuth 2.0 client credentials).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -265,68 +265,68 @@ pub enum DeclaredIn {
 }
 
 impl Provider {
-    /// A provider of OpenAI's wire at this address; the key is required.
+    /// A provider on OpenAI's wire at this address; a key is required.
     pub fn new(name: impl Into<String>, base_url: impl Into<String>) -> Self {
         Self { name: name.into(), base_url: Some(base_url.into()), ..Self::default() }
     }
 
-    /// With the key in the first of these environment variables that is set.
+    /// Reads the key from the first of these environment variables that is set.
     #[must_use]
     pub fn key_env<S: Into<String>>(mut self, variables: impl IntoIterator<Item = S>) -> Self {
         self.key_env = variables.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Without the need for a key.
+    /// Makes the key optional.
     #[must_use]
     pub fn key_optional(mut self) -> Self {
         self.key = Key::Optional;
         self
     }
 
-    /// With the key in this header instead of `Authorization`.
+    /// Sends the key in this header instead of `Authorization`.
     #[must_use]
     pub fn auth(mut self, header: impl Into<String>) -> Self {
         self.auth = Some(header.into());
         self
     }
 
-    /// With this field for the limit of tokens.
+    /// Sets the field for the token limit.
     #[must_use]
     pub fn token_field(mut self, field: TokenField) -> Self {
         self.token_field = Some(field);
         self
     }
 
-    /// Without these fields of the body.
+    /// Leaves these fields out of the body.
     #[must_use]
     pub fn drop<S: Into<String>>(mut self, fields: impl IntoIterator<Item = S>) -> Self {
         self.drop = fields.into_iter().map(Into::into).collect();
         self
     }
 
-    /// With another name for a field of the body.
+    /// Renames a field of the body.
     #[must_use]
     pub fn rename(mut self, field: impl Into<String>, name: impl Into<String>) -> Self {
         self.rename.insert(field.into(), name.into());
         self
     }
 
-    /// With this way to make an answer fit a schema.
+    /// Sets how to make an answer fit a schema.
     #[must_use]
     pub fn response_format(mut self, how: ResponseFormat) -> Self {
         self.response_format = Some(how);
         self
     }
 
-    /// With one more header of every request.
+    /// Adds a header to every request.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
     }
 
-    /// Whether this build of the crate can call it: it is neither of a kind that cannot be called, nor
+    /// Whether this build of the crate can call it: it is not of a kind that cannot be called, and not
     /// behind a feature that is off.
     #[must_use]
     pub fn is_enabled(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Reading fields that may be missing, null, or of another kind than documented: they count as missing.
+//! Reads fields that may be missing, null, or of another type than documented: they count as missing.
 
 use std::borrow::Cow;
 use std::fmt;

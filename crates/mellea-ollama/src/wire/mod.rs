@@ -1,4 +1,4 @@
-//! What the server sends, read leniently: a field that is missing, null or of another kind counts as missing.
+//! What the server sends, read leniently: a field that is null or of another type counts as missing.
 
 mod lenient;
 mod models;

@@ -1,4 +1,4 @@
-//! A prompt that the server did not read to its end is never answered in silence.
+//! A prompt that the server did not read to its end is never answered silently.
 
 use mellea_core::{Backend, ChatRequest, ErrorKind, Event, Message, RawRequest, Session};
 use mellea_http::testing::{Reply, Server};

@@ -4,7 +4,7 @@ use mellea_http::BaseUrl;
 
 use super::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
 
-/// Hosts of vendors that have no dialect of their own here: a key for OpenAI is not theirs.
+/// Hosts of vendors that have no dialect here: a key for OpenAI is not theirs.
 const OTHER_VENDORS: [&str; 24] = [
     "api.anthropic.com",
     ".googleapis.com",
@@ -32,13 +32,13 @@ const OTHER_VENDORS: [&str; 24] = [
     "api.deepinfra.com",
 ];
 
-/// Dialects that an address can tell.
+/// Dialects that an address can identify.
 const BY_HOST: [Dialect; 6] =
     [Dialect::OPENAI, Dialect::AZURE, Dialect::GROQ, Dialect::DEEPSEEK, Dialect::OPENROUTER, Dialect::NIM];
 
 impl Dialect {
-    /// A server of which nothing is known but that it speaks OpenAI's language: what most servers take. What
-    /// it refuses with a clear message is changed once, and remembered by the backend.
+    /// A server of which nothing is known except that it speaks OpenAI's API: what most servers accept. What
+    /// it refuses with a clear message is changed once, and the backend remembers it.
     pub const GENERIC: Self = Self {
         name: "openai",
         base_url: "",
@@ -89,7 +89,7 @@ impl Dialect {
         ..Self::GENERIC
     };
 
-    /// Azure OpenAI by its paths of deployments: the model's name is the deployment's. The base address is
+    /// Azure OpenAI over its deployment paths: the model's name is the deployment's. The base address is
     /// that of the resource; for an address that ends in `/openai/v1` see [`AZURE_V1`](Self::AZURE_V1).
     pub const AZURE: Self = Self {
         name: "azure",
@@ -106,7 +106,7 @@ impl Dialect {
         ..Self::OPENAI
     };
 
-    /// Azure OpenAI by its newer interface, which is OpenAI's: the base address ends in `/openai/v1`.
+    /// Azure OpenAI over its newer API, which is OpenAI's: the base address ends in `/openai/v1`.
     pub const AZURE_V1: Self = Self {
         chat_path: "chat/completions",
         completions_path: "completions",
@@ -116,7 +116,7 @@ impl Dialect {
         ..Self::AZURE
     };
 
-    /// vLLM, which guides generation itself; since 0.12 by `structured_outputs`. For older ones add
+    /// vLLM, which guides generation itself; since 0.12 with `structured_outputs`. For older versions add
     /// `.guidance(Guidance::Guided)`.
     pub const VLLM: Self = Self {
         name: "vllm",
@@ -130,7 +130,7 @@ impl Dialect {
         ..Self::GENERIC
     };
 
-    /// Ollama's `/v1`. The crate `mellea-ollama` speaks its own language, which can do more: a window for the
+    /// Ollama's `/v1`. The crate `mellea-ollama` speaks Ollama's own API, which can do more: a window for the
     /// context, keeping models loaded, and no `tool_choice` here.
     pub const OLLAMA: Self = Self {
         name: "ollama",
@@ -218,7 +218,7 @@ impl Dialect {
         ..Self::GENERIC
     };
 
-    /// NVIDIA's hosted NIM; a NIM of one's own is at another address with the same dialect.
+    /// NVIDIA's hosted NIM; your own NIM is at another address with the same dialect.
     pub const NIM: Self = Self {
         name: "nvidia_nim",
         base_url: "https://integrate.api.nvidia.com/v1",

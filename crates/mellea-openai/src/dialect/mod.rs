@@ -1,13 +1,13 @@
-//! What sets one server that speaks OpenAI's language apart from another, as plain facts.
+//! How servers that speak OpenAI's API differ, as plain facts.
 
 mod known;
 
 use mellea_http::BaseUrl;
 
-/// What sets one server that speaks OpenAI's language apart from another.
+/// How one server that speaks OpenAI's API differs from another.
 ///
 /// A dialect is chosen by name ([`Dialect::VLLM`] and the other constants) or by the address
-/// ([`Dialect::of_url`]); nothing is ever asked over the network. It is made of facts that are known
+/// ([`Dialect::of_url`]); the server is never asked. It consists of facts that are known
 /// when a program is compiled, so it is `Copy`, and its setters are `const`:
 ///
 /// ```
@@ -25,7 +25,7 @@ use mellea_http::BaseUrl;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// The provider's name, as it stands in errors and outputs.
+    /// The provider's name in errors and outputs.
     pub name: &'static str,
     /// The address used if none is given; empty if there is no usual one.
     pub base_url: &'static str,
@@ -35,17 +35,17 @@ pub struct Dialect {
     pub hosts: &'static [&'static str],
     /// Environment variables that may hold the key.
     pub key_variables: &'static [&'static str],
-    /// Whether there is no answer without a key, except on this machine.
+    /// Whether the service needs a key, except on this machine.
     pub needs_key: bool,
     /// The header that carries the key.
     pub auth: AuthHeader,
-    /// Path of chats below the base address; `{model}` stands for the model's name.
+    /// The path for chats below the base address; `{model}` stands for the model's name.
     pub chat_path: &'static str,
-    /// Path of raw completions; empty if the service has none.
+    /// The path for raw completions; empty if the service has none.
     pub completions_path: &'static str,
-    /// Path of the Responses API.
+    /// The path of the Responses API.
     pub responses_path: &'static str,
-    /// Path of the list of models.
+    /// The path of the list of models.
     pub models_path: &'static str,
     /// Parameters in the query of every call.
     pub query: &'static [(&'static str, &'static str)],
@@ -53,13 +53,13 @@ pub struct Dialect {
     pub token_field: TokenField,
     /// How [`Thinking`](mellea_core::ModelOption::Thinking) is asked for.
     pub thinking: ThinkingField,
-    /// How an answer of a JSON schema is asked for.
+    /// How to ask for an answer that fits a JSON schema.
     pub schema: SchemaPolicy,
     /// The server's own fields for guided generation.
     pub guidance: Guidance,
     /// Whether the model can still call tools while a schema is enforced.
     pub tools_with_schema: bool,
-    /// How text stands in messages.
+    /// How text is written in messages.
     pub content: ContentForm,
     /// The role of system messages.
     pub system_role: SystemRole,
@@ -73,11 +73,11 @@ pub struct Dialect {
     /// Whether a `<think>` block at the start of an answer is reasoning.
     pub inline_thinking: bool,
     /// Whether the server says when an answer in pieces is complete, by a reason or by `[DONE]`. Where it does not, the
-    /// end of the body is taken for that, with a warning; a connection that is lost is an error in any case.
+    /// end of the body counts as complete, with a warning; a lost connection is an error in any case.
     pub says_finish: bool,
     /// Fields that the service refuses or ignores: they are left out, and a warning says so.
     pub drop: &'static [&'static str],
-    /// Fields that have another name here.
+    /// Fields that have another name at this service.
     pub rename: &'static [(&'static str, &'static str)],
     /// The highest temperature; higher ones are lowered to it.
     pub max_temperature: Option<f64>,
@@ -104,7 +104,7 @@ pub struct Dialect {
 pub enum TokenField {
     /// `max_tokens`: the older name, known to most servers.
     MaxTokens,
-    /// `max_completion_tokens`: OpenAI's newer models take nothing else.
+    /// `max_completion_tokens`: OpenAI's newer models accept nothing else.
     MaxCompletionTokens,
 }
 
@@ -126,7 +126,7 @@ impl TokenField {
     }
 }
 
-/// How reasoning is asked for.
+/// How to ask for reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ThinkingField {
@@ -134,24 +134,24 @@ pub enum ThinkingField {
     ReasoningEffort,
     /// `chat_template_kwargs.enable_thinking`; a level also goes into `reasoning_effort`, there and at the top.
     TemplateKwargs,
-    /// On and off by both of these, a level by `reasoning_effort`: for servers that nothing is known of.
+    /// Both of these for on and off, `reasoning_effort` for a level: for unknown servers.
     Both,
     /// `reasoning`, an object with `effort` or `enabled`.
     ReasoningObject,
     /// `thinking`, an object whose `type` is `enabled` or `disabled`; levels are `enabled`.
     ThinkingObject,
-    /// It cannot be asked for: a warning says so.
+    /// It cannot be requested: a warning says so.
     None,
 }
 
-/// How an answer of a JSON schema is asked for.
+/// How to ask for an answer that fits a JSON schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaPolicy {
     /// `response_format` with the strict form of the schema; for a schema that has none, the plain form with
     /// `strict: false` and a warning.
     Strict,
-    /// `response_format` with the schema as it is.
+    /// `response_format` with the schema unchanged.
     Plain,
     /// `response_format` that asks for any JSON object, and the schema in a system message; a warning says so.
     JsonObject,
@@ -161,23 +161,23 @@ pub enum SchemaPolicy {
     None,
 }
 
-/// A server's own fields for guided generation, beside `response_format`.
+/// A server's own fields for guided generation, besides `response_format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guidance {
-    /// `structured_outputs.regex` and `structured_outputs.json`, as vLLM has them since 0.12.
+    /// `structured_outputs.regex` and `structured_outputs.json`, for vLLM since 0.12.
     StructuredOutputs,
-    /// `guided_regex` and `guided_json`, as vLLM had them before.
+    /// `guided_regex` and `guided_json`, for older vLLM.
     Guided,
     /// None: regular expressions, and schemas of raw completions, are not enforced; a warning says so.
     None,
 }
 
-/// How text stands in messages.
+/// How text is written in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentForm {
-    /// As a string; in parts where there is more than text.
+    /// As a string, or in parts if there is more than text.
     Auto,
     /// Always as a string: images and audio are refused.
     Text,

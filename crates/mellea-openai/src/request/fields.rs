@@ -1,4 +1,4 @@
-//! The fields of a body as they are gathered, under a dialect's drops and names.
+//! Gathers the fields of a body, with a dialect's dropped and renamed fields.
 
 use mellea_core::{ModelOption, Warning};
 use serde_json::{Map, Value};

@@ -89,8 +89,8 @@ fn tool_call(call: &mellea_core::ToolCall, extra: Option<&Value>) -> Value {
     out
 }
 
-/// Arguments as the text of JSON. What the model wrote that is no object is wrapped: servers that read their history
-/// would refuse the conversation for ever.
+/// Arguments as the text of JSON. If the model did not write an object, what it wrote is wrapped: servers that read their history
+/// would otherwise refuse the conversation each time.
 pub(crate) fn arguments(arguments: &Value) -> String {
     match arguments {
         Value::Object(_) => arguments.to_string(),

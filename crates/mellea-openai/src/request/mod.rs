@@ -1,4 +1,4 @@
-//! From the core's requests to the bodies of the wire; nothing is sent here.
+//! Turns the core's requests into the bodies of the wire; nothing is sent here.
 
 mod fields;
 mod messages;

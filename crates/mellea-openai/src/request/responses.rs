@@ -137,7 +137,7 @@ fn text_format(fields: &mut Fields<'_>, target: &Target<'_>, format: &Format) {
     fields.set("text", json!({ "format": { "type": "json_schema", "name": schema.name(), "schema": form, "strict": strict } }));
 }
 
-/// A message as the items that it comes to.
+/// A message as the items that it turns into.
 fn items(target: &Target<'_>, message: &Message, input: &mut Vec<Value>) -> Result<()> {
     match message.role {
         Role::Tool => {

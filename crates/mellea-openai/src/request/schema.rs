@@ -8,7 +8,7 @@ use crate::dialect::{Guidance, SchemaPolicy};
 use crate::learned::Learned;
 use crate::wire::JSON_TOOL;
 
-/// By what beside a field of the body the form is asked for.
+/// How the form is requested, other than through a field of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Means {
     #[default]
@@ -72,7 +72,7 @@ fn json_schema(fields: &mut Fields<'_>, target: &Target<'_>, schema: &Schema) ->
     Means::Field
 }
 
-/// The schema in the strict form, or as it is where it has none.
+/// The schema in the strict form, or unchanged if it has none.
 pub(crate) fn strict(schema: &Schema, learned: Learned, mut unconstrained: impl FnMut(String)) -> (Value, bool) {
     let form = match schema.strict() {
         // What the dialect lacks is checked when the answer is read.

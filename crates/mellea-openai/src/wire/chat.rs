@@ -22,7 +22,7 @@ pub struct ChatSettings {
 }
 
 impl ChatSettings {
-    /// Inline reasoning is found, tool calls are as they are.
+    /// Inline reasoning is found, tool calls are left unchanged.
     #[must_use]
     pub const fn new() -> Self {
         Self { inline_thinking: true, unwrap_json_tool: false, says_finish: true }
@@ -92,7 +92,7 @@ impl ChatDecoder {
     /// Takes the data of one server-sent event.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] if it is no JSON, after which more may be pushed; any other fault ends the answer.
+    /// [`Fault::Unreadable`] if it is not JSON, after which more may be pushed; any other fault ends the answer.
     pub fn push(&mut self, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let data = data.trim();
         if data == "[DONE]" {
@@ -120,7 +120,7 @@ impl ChatDecoder {
         Ok(())
     }
 
-    /// Says that the body has ended as a body should.
+    /// Reports that the body has ended as it should.
     pub fn body_ended(&mut self, out: &mut VecDeque<Event>) {
         if !self.settings.says_finish && self.begun && !self.is_complete() {
             self.done = true;
@@ -147,7 +147,7 @@ impl ChatDecoder {
         self.finish.is_some()
     }
 
-    /// Whether a piece of the answer itself has come.
+    /// Whether a piece of the answer itself has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun
@@ -296,7 +296,7 @@ impl ChatDecoder {
     }
 }
 
-/// What a server's word for the end means. What was called counts more than what is said of it: servers say `stop` after
+/// What a server's word for the end means. Actual calls count more than that word: servers say `stop` after
 /// calls.
 pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
     match word.unwrap_or_default() {

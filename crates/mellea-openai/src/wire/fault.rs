@@ -10,16 +10,16 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It is an error of the server's, as `{"error": …}`.
+    /// The server sent an error, such as `{"error": …}`.
     Refused(Value),
-    /// It is JSON of another form.
+    /// It is JSON, but not of the expected form.
     Malformed {
         /// Where, in the form `choices[0].message`.
         path: &'static str,
         /// What is wrong.
         reason: &'static str,
     },
-    /// It is no JSON. Other pieces of the stream may still be.
+    /// It is not JSON. Other pieces of the stream may still be.
     Unreadable {
         /// What is wrong.
         reason: String,

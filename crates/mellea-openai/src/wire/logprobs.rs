@@ -1,4 +1,4 @@
-//! How likely tokens were, in the form of chats and in that of raw completions.
+//! How likely tokens were, in the form of chats and of raw completions.
 
 use mellea_core::TokenLogprob;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
-//! What servers send, read with as little insistence as possible, and the decoders that turn it into events.
+//! What servers send, read as tolerantly as possible, and the decoders that turn it into events.
 //!
-//! Every field is optional, an unknown word is kept as a text, and a field of the wrong type is as if it were not
-//! there: servers differ, and an answer that can be understood must not be lost. Only JSON that does not parse is
+//! Every field is optional, an unknown word is kept as text, and a field of the wrong type counts as
+//! missing: servers differ, and an answer that can be understood must not be lost. Only JSON that does not parse is
 //! refused.
 
 mod chat;
@@ -28,7 +28,7 @@ pub use tool_calls::ToolCallAccumulator;
 use mellea_core::Usage;
 use tolerant::{Accept, maybe, objects, or_default};
 
-/// The name of the tool by which an answer of a schema is asked for, where a server has no other way.
+/// The name of the tool through which to ask for an answer that fits a schema, where a server has no other way.
 pub const JSON_TOOL: &str = "json_tool_call";
 
 /// A chat completion, a chunk of a streamed one, or a raw completion.
@@ -39,7 +39,7 @@ pub struct Completion {
     /// The answer's id.
     #[serde(deserialize_with = "maybe")]
     pub id: Option<String>,
-    /// What it says that it is; vLLM's errors inside of a stream say so here.
+    /// The kind of object, as it says itself; vLLM marks errors in a stream here.
     #[serde(deserialize_with = "or_default")]
     pub object: ObjectKind,
     /// The model that answers.
@@ -104,7 +104,7 @@ impl Completion {
     }
 }
 
-/// What an object says that it is.
+/// The kind of object, as it says itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ObjectKind {

@@ -14,7 +14,7 @@ pub(crate) const EXTRA_CONTENT: &str = "extra_content";
 /// The most details that are kept.
 const MAX_DETAILS: usize = 1024;
 
-/// What is to go back.
+/// What must go back.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     /// The field that reasoning came in.

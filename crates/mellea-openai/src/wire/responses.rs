@@ -1,4 +1,4 @@
-//! The Responses API, whole or streamed, as events: types and a decoder that does no reading of its own.
+//! The Responses API, whole or streamed, as events: types and a decoder that does no I/O.
 
 use std::collections::VecDeque;
 
@@ -103,7 +103,7 @@ pub struct ResponsesDecoder {
     has_id: bool,
     has_model: bool,
     items: Vec<Value>,
-    /// Text, and reasoning, of the item that is under way has come in pieces.
+    /// Text, and reasoning, of the current item has arrived in pieces.
     texted: bool,
     thought: bool,
     /// Another part of the reasoning begins.
@@ -125,7 +125,7 @@ impl ResponsesDecoder {
     /// Takes one server-sent event: its name, which may be empty, and its data.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] if it is no JSON, after which more may be pushed; any other fault ends the answer.
+    /// [`Fault::Unreadable`] if it is not JSON, after which more may be pushed; any other fault ends the answer.
     pub fn push(&mut self, name: &str, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
         let data = data.trim();
         if data.is_empty() || data == "[DONE]" {
@@ -188,7 +188,7 @@ impl ResponsesDecoder {
         self.finish.is_some()
     }
 
-    /// Whether a piece of the answer itself has come.
+    /// Whether a piece of the answer itself has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun

@@ -1,4 +1,4 @@
-//! Taking a `<think>` block at the start of an answer for the reasoning that it is.
+//! Treats a `<think>` block at the start of an answer as reasoning.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) struct ThinkSplitter {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing but white space, or a part of the opening tag, has come.
+    /// Only white space, or a part of the opening tag, has arrived.
     #[default]
     Start,
     /// Within the block, before anything but white space.
@@ -37,7 +37,7 @@ impl ThinkSplitter {
         Self { state: State::Text, held: String::new() }
     }
 
-    /// Says that reasoning came another way: there will be no block.
+    /// Reports that reasoning came another way: there will be no block.
     pub(super) fn skip(&mut self) {
         if self.state == State::Start && self.held.is_empty() {
             self.state = State::Text;

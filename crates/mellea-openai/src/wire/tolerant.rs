@@ -1,4 +1,4 @@
-//! Reading fields whose type a server may get wrong: what does not fit is as if it were not there.
+//! Reads fields whose type a server may get wrong: what does not fit counts as missing.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,4 +1,4 @@
-//! Putting tool calls together out of the pieces in which servers stream them.
+//! Assembles tool calls from the pieces in which servers stream them.
 
 use mellea_core::ToolCall;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ const MAX_CALLS: usize = 256;
 /// The most bytes that the arguments of one answer may have.
 const MAX_BYTES: usize = 16 << 20;
 
-/// Puts tool calls together out of the pieces in which servers stream them.
+/// Assembles tool calls from the pieces in which servers stream them.
 ///
 /// A piece belongs to the call of its `index`; without one, to the call of its `id`; without both, to the call
 /// that was last begun at its place in the list. A new id together with a name begins a new call even if the index is used, because
@@ -100,7 +100,7 @@ impl ToolCallAccumulator {
         Self::default()
     }
 
-    /// Whether nothing has come.
+    /// Whether nothing has arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()

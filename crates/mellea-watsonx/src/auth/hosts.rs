@@ -28,7 +28,7 @@ pub(crate) fn region_url(region: &str) -> String {
 }
 
 /// The form and the address of the service that gives tokens for this host; no address if the host
-/// is none of IBM's clouds.
+/// is not one of IBM's clouds.
 pub(crate) fn token_service(service: &BaseUrl) -> (Form, Option<&'static str>) {
     let host = service.host().to_ascii_lowercase();
     let below = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));

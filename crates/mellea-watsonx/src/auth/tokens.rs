@@ -74,7 +74,7 @@ struct Held {
     forced: bool,
 }
 
-/// A request for a token that is under way.
+/// A request for a token that is in progress.
 struct Flight {
     id: u64,
     since: Instant,
@@ -145,7 +145,7 @@ impl Tokens {
         Err(lost())
     }
 
-    /// The flight that is under way, or a new one.
+    /// The flight in progress, or a new one.
     fn join(&self, state: &mut State, now: Instant, forced: bool) -> Result<Landed> {
         if let Some(flight) = state.flying(now) {
             return Ok(flight.landed.clone());
@@ -231,7 +231,7 @@ impl Inner {
 }
 
 impl State {
-    /// The flight that is under way and will land.
+    /// The flight that is in progress and will land.
     fn flying(&self, now: Instant) -> Option<&Flight> {
         let alive = |flight: &&Flight| flight.landed.has_changed().is_ok() && now.duration_since(flight.since) < MAX_FLIGHT;
         self.flight.as_ref().filter(alive)
@@ -292,7 +292,7 @@ impl TokensBuilder {
     /// The tokens; nothing is asked for yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an address that cannot be, for a key that would go over the open network
+    /// [`ErrorKind::Config`] for an invalid address, for a key that would travel over the open network
     /// in the clear, and for an empty key.
     pub fn build(self) -> Result<Tokens> {
         if self.grantee.secret().is_empty() {

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// A text; nothing if there is none, or something else stands in its place.
+/// A text; nothing if it is missing, or of another type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Option<Cow<'a, str>>);
 
@@ -20,11 +20,11 @@ pub struct Count(pub Option<u64>);
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Real(pub Option<f64>);
 
-/// An object; nothing if there is none, or something else stands in its place.
+/// An object; nothing if it is missing, or of another type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Object<T>(pub Option<T>);
 
-/// The objects of a list; what else stands in it is left out.
+/// The objects of a list; anything else in it is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 

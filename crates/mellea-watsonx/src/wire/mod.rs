@@ -1,7 +1,7 @@
 //! What watsonx.ai answers. Every field may be missing or of another type: it then counts as absent.
 //!
-//! These types read JSON and nothing else, borrow from it where they can, and fail only on what is no
-//! JSON or no object.
+//! These types read only JSON, borrow from it where they can, and fail only on what is not
+//! JSON or not an object.
 
 mod lenient;
 
@@ -29,7 +29,7 @@ pub struct Chat<'a> {
     pub choices: List<Choice<'a>>,
     /// The tokens used.
     pub usage: Object<Usage>,
-    /// Remarks of the service.
+    /// The service's remarks.
     #[serde(borrow)]
     pub system: Object<System<'a>>,
     /// Why there is no answer.
@@ -158,7 +158,7 @@ pub struct UsageDetails {
     pub reasoning_tokens: Count,
 }
 
-/// Remarks of the service.
+/// The service's remarks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -192,7 +192,7 @@ pub struct Generation<'a> {
     /// The continuations, of which the first counts.
     #[serde(borrow)]
     pub results: List<Generated<'a>>,
-    /// Remarks of the service.
+    /// The service's remarks.
     #[serde(borrow)]
     pub system: Object<System<'a>>,
     /// Why there is no answer.

@@ -1,4 +1,4 @@
-//! Claude by Anthropic's Messages API, and in the form that Vertex AI takes.
+//! Claude over Anthropic's Messages API, and in the form that Vertex AI accepts.
 //!
 //! Facts: types of `anthropic` 2.12.0 (PyPI), checked against Anthropic's and Google's documentation.
 
@@ -46,7 +46,7 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Host {
     Anthropic,
-    /// The model stands in the path, which this is, and the version in the body.
+    /// The model is in the path, which this is, and the version in the body.
     #[cfg(feature = "vertex")]
     Vertex(String),
 }

@@ -255,7 +255,7 @@ fn join_plain(blocks: Vec<Value>) -> Value {
     texts.join("\n\n").into()
 }
 
-/// A single text without marks stands for itself.
+/// A single text without marks is written as a plain string.
 fn join_single(blocks: Vec<Value>) -> Value {
     match blocks.as_slice() {
         [block] if block["type"] == "text" && block.get("cache_control").is_none() => block["text"].clone(),

@@ -1,4 +1,4 @@
-//! The Messages API's answers, as far as they are of use.
+//! The useful parts of the Messages API's answers.
 
 use std::borrow::Cow;
 

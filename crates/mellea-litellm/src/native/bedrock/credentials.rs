@@ -11,7 +11,7 @@ const REGIONS: [&str; 3] = ["AWS_REGION_NAME", "AWS_DEFAULT_REGION", "AWS_REGION
 /// The variable with a Bedrock API key.
 const BEARER: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
-/// What proves the caller.
+/// The credentials.
 #[derive(Debug)]
 pub(super) enum Credentials {
     /// A Bedrock API key.

@@ -1,4 +1,4 @@
-//! Models on Amazon Bedrock, by the Converse API.
+//! Models on Amazon Bedrock, over the Converse API.
 //!
 //! Facts: the service model of `bedrock-runtime` in botocore 1.44.5 (PyPI), checked against AWS's
 //! documentation.
@@ -68,7 +68,7 @@ struct Converse {
     model: String,
 }
 
-/// Makers whose models enforce JSON schemas, beside Anthropic.
+/// Makers whose models enforce JSON schemas, besides Anthropic.
 const SCHEMA_MAKERS: [&str; 11] = [
     "openai.",
     "qwen.",

@@ -1,4 +1,4 @@
-//! The Converse API's answers, as far as they are of use.
+//! The useful parts of the Converse API's answers.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Cohere, by the second version of its chat API.
+//! Cohere, over version 2 of its chat API.
 //!
 //! Facts: types of `cohere` 7.3.1 (PyPI), checked against Cohere's documentation.
 

@@ -165,7 +165,7 @@ fn block(content: &Content, wire: &Chat) -> Result<Value> {
     }
 }
 
-/// A single text stands for itself.
+/// A single text is written as a plain string.
 fn plain(blocks: Vec<Value>) -> Value {
     match blocks.as_slice() {
         [block] if block["type"] == "text" => block["text"].clone(),

@@ -1,4 +1,4 @@
-//! The chat API's answers, as far as they are of use.
+//! The useful parts of the chat API's answers.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Gemini by Google's Gemini API, and in the form that Vertex AI takes.
+//! Gemini over Google's Gemini API, and in the form that Vertex AI accepts.
 //!
 //! Facts: types and converters of `google-genai` 3.4.0 (PyPI), checked against Google's documentation
 //! of thought signatures, structured output and thinking.

@@ -36,7 +36,7 @@ const TOP: [(&str, &str); 12] = [
     ("generation_config", "generationConfig"),
 ];
 
-/// What stands in a signature's place where the model did not make the call itself.
+/// What replaces a signature where the model did not make the call itself.
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// The options, as fields of the body.

@@ -1,4 +1,4 @@
-//! The answers of `generateContent`, as far as they are of use.
+//! The useful parts of the answers of `generateContent`.
 
 use std::borrow::Cow;
 

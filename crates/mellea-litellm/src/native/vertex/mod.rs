@@ -88,7 +88,7 @@ const COMPATIBLE: Dialect = Dialect::GENERIC
     .token_field(TokenField::MaxTokens)
     .thinking(ThinkingField::ReasoningEffort);
 
-/// A backend for a model of another publisher, or for an endpoint of one's own, which is a number.
+/// A backend for a model from another publisher, or for your own endpoint, which is a number.
 fn compatible(
     settings: Settings,
     place: &Place,
