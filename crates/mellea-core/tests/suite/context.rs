@@ -173,7 +173,11 @@ fn long_chat(context: impl Into<Context>, turns: usize) -> (Context, Weak<Messag
     let first = Arc::new(Message::user("the first question"));
     let seen = Arc::downgrade(&first);
     let start = context.into().add(Message::system("Be brief.")).add(first);
-    let turn = |context: Context, i| context.add_turn([Message::user(format!("question {i}"))], Arc::new(ModelOutput::new("a")));
+    let turn = |context: Context, i: usize| {
+        // What was read must not keep what is dropped.
+        assert!(context.view().len() <= 2 * turns + 2);
+        context.add_turn([Message::user(format!("question {i}"))], Arc::new(ModelOutput::new("a")))
+    };
     ((0..turns).fold(start, turn), seen)
 }
 
