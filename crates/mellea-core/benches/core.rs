@@ -126,9 +126,9 @@ fn contexts(c: &mut Criterion) {
         });
     }
     let calls = (0..10_000).fold(Context::from(ChatContext::new()), |context, i| {
-        let mut output = ModelOutput::new("");
-        output.tool_calls.push(ToolCall::new("look", serde_json::json!({ "i": i })));
-        let result = Message::tool(&output.tool_calls[0], "found");
+        let (mut output, call) = (ModelOutput::new(""), ToolCall::new("look", serde_json::json!({ "i": i })));
+        let result = Message::tool(&call, "found");
+        output.tool_calls.push(call);
         context.add(Message::user("look")).add(output).add(result)
     });
     let m = chat(calls);

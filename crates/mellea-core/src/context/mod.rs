@@ -169,7 +169,8 @@ impl Context {
             let stays = |node: &&Node| node.position >= horizon || node.entry.role() == Role::System;
             let kept: Vec<&Node> = nodes().filter(stays).collect();
             if kept.len() < self.len() {
-                let mut shorter = Self { head: None, systems: None, ..self.clone() };
+                // What was read holds on to the messages that are to go.
+                let mut shorter = self.reset();
                 for node in kept.into_iter().rev() {
                     let previous = shorter.head.take();
                     shorter.push(node.moved(previous));

@@ -22,6 +22,9 @@ use crate::message::Message;
 /// about a history (a summary, say) must be able to tell which history that was: keep an
 /// [`Arc`] of the last message it covers, and look for that one with [`Arc::ptr_eq`].
 ///
+/// Except for [`after_turn`](Self::after_turn), its methods may run while a session is locked: they must
+/// not use the session themselves.
+///
 /// ```
 /// use mellea_core::context::{ContextPolicy, History, View};
 /// use mellea_core::{Context, Message};

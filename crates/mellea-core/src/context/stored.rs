@@ -66,8 +66,9 @@ impl Stored<Entry> {
     fn restore(self, policy: Arc<dyn ContextPolicy>) -> Context {
         // Nothing is dropped here: what was stored comes back as it was.
         let start = Context::empty(policy);
-        let numbered = self.entries.into_iter().enumerate();
-        numbered.fold(start, |context, (i, entry)| context.with(entry, self.dropped.saturating_add(i)))
+        // Whatever stands there, there is room for the positions of more entries than can ever come.
+        let dropped = self.dropped.min(usize::MAX / 2);
+        self.entries.into_iter().zip(dropped..).fold(start, |context, (entry, position)| context.with(entry, position))
     }
 }
 

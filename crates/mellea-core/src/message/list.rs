@@ -58,11 +58,13 @@ impl Messages {
     }
 
     /// The messages, oldest first.
+    #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.full.iter().flat_map(items as Items<'_>).chain(self.tail.iter()))
     }
 
     /// The messages, oldest first, as they are shared.
+    #[must_use]
     pub fn shared(&self) -> impl DoubleEndedIterator<Item = &Arc<Message>> + Clone {
         self.full.iter().flat_map(|chunk| chunk.iter()).chain(&self.tail)
     }
@@ -162,13 +164,13 @@ impl Messages {
 
 /// The messages of a list, see [`Messages::iter`].
 #[derive(Clone)]
-pub struct Iter<'a>(
-    Chain<FlatMap<slice::Iter<'a, Chunk>, slice::Iter<'a, Arc<Message>>, Items<'a>>, slice::Iter<'a, Arc<Message>>>,
-);
+pub struct Iter<'a>(Chain<Full<'a>, Tail<'a>>);
 
-type Items<'a> = fn(&'a Chunk) -> slice::Iter<'a, Arc<Message>>;
+type Full<'a> = FlatMap<slice::Iter<'a, Chunk>, Tail<'a>, Items<'a>>;
+type Tail<'a> = slice::Iter<'a, Arc<Message>>;
+type Items<'a> = fn(&'a Chunk) -> Tail<'a>;
 
-fn items(chunk: &Chunk) -> slice::Iter<'_, Arc<Message>> {
+fn items(chunk: &Chunk) -> Tail<'_> {
     chunk.iter()
 }
 

@@ -137,6 +137,6 @@ impl SessionBuilder {
     /// The session.
     #[must_use]
     pub fn build(self) -> Session {
-        Session::assemble(self.settings, State { context: self.context, version: 0, last_prompt: None })
+        Session::assemble(self.settings, State::new(self.context))
     }
 }

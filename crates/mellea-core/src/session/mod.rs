@@ -24,7 +24,7 @@ use crate::backend::{Backend, ChatRequest};
 use crate::component::{Component, Instruction, Query, Queryable, Resume};
 use crate::context::{Context, Entry, forgetful};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Message;
+use crate::message::{Message, ToolCall};
 use crate::options::ModelOptions;
 use crate::output::ModelOutput;
 use crate::prompt::Prompts;
@@ -85,6 +85,27 @@ struct State {
     /// Counts commits, so that a call can see whether another was faster.
     version: u64,
     last_prompt: Option<Arc<ChatRequest>>,
+    /// The version whose open calls are being run.
+    calling: Option<u64>,
+}
+
+impl State {
+    fn new(context: Context) -> Self {
+        Self { context, version: 0, last_prompt: None, calling: None }
+    }
+}
+
+/// Open calls that are being run, until it is dropped.
+struct Claim {
+    session: Session,
+    snapshot: Snapshot,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        state.calling = state.calling.filter(|version| *version != self.snapshot.version);
+    }
 }
 
 /// A context at the moment when a call began.
@@ -156,24 +177,43 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::Tool`], before any tool is run, if the context does not end with these calls: they
-    /// were run before, the conversation went on without them, or the answer is another session's.
+    /// were run before, or are being run, the conversation went on without them, or the answer is another
+    /// session's.
     /// [`ErrorKind::Conflict`] if the context moved on while the tools ran. A failing tool is a result,
     /// not an error. In a session whose context shows the model nothing there is neither error.
     pub async fn call_tools<T>(&self, output: &Output<T>) -> Result<Vec<ToolResult>> {
         let calls = &output.output().tool_calls;
-        let snapshot = self.snapshot();
-        let refusal = snapshot.context.refusal(calls);
-        let stateless = snapshot.context.is_stateless();
-        if let Some(error) = refusal.clone().filter(|_| !stateless) {
-            return Err(error);
+        if calls.is_empty() {
+            return Ok(Vec::new());
         }
+        let claim = self.claim(calls)?;
         let results = output.tools().run_all(calls, &self.0.settings.tool_policy).await;
+        let Some(Claim { snapshot, .. }) = &claim else { return Ok(results) };
+        let context = results.iter().fold(snapshot.context.clone(), |context, result| context.add(Message::from(result)));
         // Beside each other, calls of a stateless session may have replaced the turn: nobody misses it.
-        if results.is_empty() || (stateless && (refusal.is_some() || self.state().version != snapshot.version)) {
+        if context.is_stateless() && self.state().version != snapshot.version {
             return Ok(results);
         }
-        let context = results.iter().fold(snapshot.context.clone(), |context, result| context.add(Message::from(result)));
-        self.commit(&snapshot, context, None).map(|()| results)
+        self.commit(snapshot, context, None).map(|()| results)
+    }
+
+    /// Sees to it that calls are run once: the context must end with them, and nobody else may be running
+    /// them. A stateless session may run them as often as it likes; then there may be nothing to add to.
+    fn claim(&self, calls: &[ToolCall]) -> Result<Option<Claim>> {
+        let mut state = self.state();
+        let refusal = match state.context.refusal(calls) {
+            None if state.calling == Some(state.version) => Some(being_run(calls)),
+            refusal => refusal,
+        };
+        match refusal {
+            Some(_) if state.context.is_stateless() => Ok(None),
+            Some(error) => Err(error),
+            None => {
+                state.calling = Some(state.version);
+                let snapshot = Snapshot { context: state.context.clone(), version: state.version };
+                Ok(Some(Claim { session: self.clone(), snapshot }))
+            }
+        }
     }
 
     /// Lets the model go on from the end of the context, such as the results of its tool calls.
@@ -207,14 +247,14 @@ impl Session {
     #[must_use]
     pub fn fork(&self) -> Self {
         let mut state = self.state().clone();
-        state.context = state.context.fork();
+        (state.context, state.calling) = (state.context.fork(), None);
         Self::assemble(self.0.settings.clone(), state)
     }
 
     /// Forgets the conversation; the settings stay.
     pub fn reset(&self) {
         let mut state = self.state();
-        *state = State { context: state.context.reset(), version: state.version + 1, last_prompt: None };
+        *state = State { version: state.version + 1, ..State::new(state.context.reset()) };
     }
 
     /// The context as it is now.
@@ -284,6 +324,12 @@ impl Session {
         context.policy().after_turn(context.history());
         Ok(())
     }
+}
+
+fn being_run(calls: &[ToolCall]) -> Error {
+    let (tool, id) = calls.first().map(|call| (call.name.clone(), call.id.as_str())).unwrap_or_default();
+    Error::from(ErrorKind::Tool { tool, reason: format!("the call `{id}` is being run") })
+        .with_hint("run the calls of an answer once")
 }
 
 impl fmt::Debug for Session {

@@ -107,7 +107,7 @@ proptest! {
         }
         prop_assert_eq!(left.next(), None, "what is shown is out of order");
         let newest = all.iter().rposition(|m| m.role == Role::User).unwrap_or(all.len());
-        prop_assert!(all[newest..].iter().all(|m| m.tool_calls.len() > 0 || view.iter().any(|shown| *shown == **m)));
+        prop_assert!(all[newest..].iter().all(|m| !m.tool_calls.is_empty() || view.iter().any(|shown| *shown == **m)));
         // What is dropped is not missed.
         let dropping = history(policy, system, &exchanges);
         prop_assert!(dropping.len() <= context.len());
@@ -173,7 +173,11 @@ fn long_chat(context: impl Into<Context>, turns: usize) -> (Context, Weak<Messag
     let first = Arc::new(Message::user("the first question"));
     let seen = Arc::downgrade(&first);
     let start = context.into().add(Message::system("Be brief.")).add(first);
-    let turn = |context: Context, i| context.add_turn([Message::user(format!("question {i}"))], Arc::new(ModelOutput::new("a")));
+    let turn = |context: Context, i: usize| {
+        // What was read must not keep what is dropped.
+        assert!(context.view().len() <= 2 * turns + 2);
+        context.add_turn([Message::user(format!("question {i}"))], Arc::new(ModelOutput::new("a")))
+    };
     ((0..turns).fold(start, turn), seen)
 }
 
@@ -261,6 +265,14 @@ fn a_stored_context_names_its_policy() {
         assert!(error.to_string().contains(says), "{error}");
         assert!(serde_json::from_str::<Context>(json).is_err());
     }
+}
+
+#[test]
+fn no_stored_number_is_too_large() {
+    let json = r#"{"policy":"chat","dropped":18446744073709551615,"entries":[{"message":{"role":"user"}}]}"#;
+    let context = Context::from_json(json).unwrap().add(Message::user("more"));
+    assert_eq!((context.len(), context.view().len()), (2, 2));
+    assert!(context.dropped() > 0);
 }
 
 #[test]

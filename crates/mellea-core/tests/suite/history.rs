@@ -258,3 +258,32 @@ async fn a_simple_session_runs_its_tools_whatever_came_between() {
     assert_eq!(m.call_tools(&answer).await.unwrap().len(), 1);
     assert_eq!((m.context().len(), ran.load(Ordering::SeqCst)), (2, 2));
 }
+
+#[tokio::test]
+async fn of_two_who_run_the_same_calls_one_is_refused_before_a_tool_runs() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let given = tools(&ran).iter().cloned().collect::<Vec<_>>();
+    let (_, m) = chatty([looks("1")]);
+    let answer = m.chat("Look.").tools(given).await.unwrap();
+    let (one, other) = tokio::join!(m.call_tools(&answer), m.call_tools(&answer));
+    let refused = other.unwrap_err();
+    assert!(one.is_ok() && refused.to_string().contains("is being run"), "{refused}");
+    assert_eq!((ran.load(Ordering::SeqCst), m.context().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn calls_that_were_given_up_can_be_run_again() {
+    let slow = mellea_core::tool::tool("look", "Looks.", |Look { n }| async move {
+        if n == 0 {
+            std::future::pending::<()>().await;
+        }
+        Ok::<_, mellea_core::ToolError>(n)
+    });
+    let (_, m) = chatty([looks("1")]);
+    let answer = m.chat("Look.").tools([slow]).await.unwrap();
+    for _ in 0..2 {
+        let given_up = tokio::time::timeout(std::time::Duration::from_millis(5), m.call_tools(&answer)).await;
+        assert!(given_up.is_err(), "the tool never ends, and nothing refuses to run it again");
+    }
+    assert_eq!(m.context().open_calls(), answer.output().tool_calls);
+}
