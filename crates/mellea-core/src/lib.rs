@@ -69,9 +69,7 @@ pub use tool::{Tool, ToolError, ToolOutcome, ToolPolicy, ToolResult, ToolSpec, T
 /// What the macros' expansions name. Not part of the API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::expansion::{
-        Answer, Returned, ReturnedError, ReturnedResult, ReturnedText, ReturnedValue, TypedAnswer,
-    };
+    pub use crate::expansion::{Answer, Returned, ReturnedError, ReturnedResult, ReturnedText, ReturnedValue, TypedAnswer};
     pub use schemars;
     pub use serde;
     pub use serde_json;

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::known::unnamed;
-use super::{ArgumentError, ArgumentPolicy, CheckedArguments, ToolOutcome, ToolSpec, check_arguments, plain};
+use super::{ArgumentError, ArgumentPolicy, CheckedArguments, Tool, ToolOutcome, ToolSpec, check_arguments, known, plain};
 use crate::schema::Schema;
 
 /// The check of one tool's arguments, made of its schema.
@@ -29,25 +28,32 @@ impl Checks {
     }
 
     /// The arguments as the tool gets them, or why it does not get them.
-    pub(super) fn check(&self, parameters: &Value, arguments: Value, policy: ArgumentPolicy) -> Result<Value, ToolOutcome> {
+    pub(super) fn check(&self, tool: &dyn Tool, arguments: Value, policy: ArgumentPolicy) -> Result<Value, ToolOutcome> {
         let strict = policy == ArgumentPolicy::Strict;
         if strict && !self.unchecked.is_empty() {
             let reason = format!("its arguments cannot be checked in full: {}", self.unchecked.join(", "));
             return Err(ToolOutcome::Denied { reason });
         }
         let arguments = crate::message::as_object(arguments);
+        let unnamed = known::unnamed(&tool.spec().parameters, &arguments);
+        let given = if unnamed.is_empty() { Value::Null } else { arguments.clone() };
         let CheckedArguments { value, mut errors, .. } = match &self.schema {
             Some(schema) if schema.is_wrapped() && arguments.is_object() => check_wrapped(schema, arguments, policy),
             Some(schema) => check_arguments(schema, arguments, policy),
             None => no_schema(arguments),
         };
-        if strict && errors.is_empty() {
-            let expected = "no such argument".to_owned();
-            let error = |path: String| {
-                let found = value.pointer(&path).map_or_else(String::new, shown);
-                ArgumentError { path, expected: expected.clone(), found }
-            };
-            errors.extend(unnamed(parameters, &value).into_iter().map(error));
+        let refused = if strict || unnamed.is_empty() {
+            unnamed
+        } else if errors.is_empty() {
+            taken(tool, &value, &given, &unnamed).into_iter().collect()
+        } else {
+            Vec::new()
+        };
+        for path in refused {
+            if errors.iter().all(|error| error.path != path) {
+                let found = given.pointer(&path).map_or_else(String::new, shown);
+                errors.push(ArgumentError { path, expected: "no such argument".to_owned(), found });
+            }
         }
         if errors.is_empty() {
             return Ok(value);
@@ -55,6 +61,13 @@ impl Checks {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Err(ToolOutcome::InvalidArguments { errors, message: lines.join("; ") })
     }
+}
+
+/// A member that the tool would take although nothing about it was checked, such as a serde alias.
+fn taken(tool: &dyn Tool, checked: &Value, given: &Value, unnamed: &[String]) -> Option<String> {
+    let mut whole = checked.clone();
+    known::restore(&mut whole, given, unnamed);
+    tool.takes_unnamed(&whole, unnamed)
 }
 
 /// The part of a schema that can be checked, and what is left out of it.

@@ -16,14 +16,16 @@ use super::parameters::Parameters;
 use super::{Tool, ToolError, ToolSpec};
 
 type Body = dyn Fn(Value) -> BoxFuture<'static, Result<Value, ToolError>> + Send + Sync;
+type Takes = dyn Fn(&Value, &[String]) -> Option<String> + Send + Sync;
 
-/// A tool made from a function; see [`tool`] and [`tool_fn`]. A clone costs two reference counts.
+/// A tool made from a function; see [`tool`] and [`tool_fn`]. A clone costs three reference counts.
 #[derive(Clone)]
 pub struct FunctionTool {
     spec: Arc<ToolSpec>,
     timeout: Option<Duration>,
     effects: bool,
     body: Arc<Body>,
+    takes: Arc<Takes>,
 }
 
 impl FunctionTool {
@@ -84,6 +86,10 @@ impl Tool for FunctionTool {
     fn has_effects(&self) -> bool {
         self.effects
     }
+
+    fn takes_unnamed(&self, arguments: &Value, unnamed: &[String]) -> Option<String> {
+        (self.takes)(arguments, unnamed)
+    }
 }
 
 /// A tool made from an async function of one struct: its fields are the parameters, their doc
@@ -124,16 +130,18 @@ where
     F: Fn(T) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, ToolError>> + Send + 'static,
 {
-    let parameters = Parameters::of::<T>();
+    let parameters = Arc::new(Parameters::of::<T>());
+    let reader = Arc::clone(&parameters);
     let spec = Arc::new(ToolSpec::new(name, description, parameters.schema().clone()));
     let body = move |arguments: Value| {
         // The closure is called at once: arguments that do not fit never reach it.
-        match parameters.read::<T>(arguments).map(&function) {
+        match reader.read::<T>(arguments).map(&function) {
             Ok(running) => async move { Ok(serde_json::to_value(running.await?)?) }.boxed(),
             Err(error) => std::future::ready(Err(error)).boxed(),
         }
     };
-    FunctionTool { spec, timeout: None, effects: false, body: Arc::new(body) }
+    let takes = move |arguments: &Value, unnamed: &[String]| parameters.takes::<T>(arguments, unnamed);
+    FunctionTool { spec, timeout: None, effects: false, body: Arc::new(body), takes: Arc::new(takes) }
 }
 
 /// A tool made from an ordinary function; see [`tool`] for its parameters and what it may capture.

@@ -19,6 +19,29 @@ pub(super) fn unnamed(schema: &Value, value: &Value) -> Vec<String> {
     search.found
 }
 
+/// Takes the member at a JSON pointer away.
+pub(super) fn remove(value: &mut Value, pointer: &str) {
+    if let Some((members, name)) = place(value, pointer) {
+        members.shift_remove(&name);
+    }
+}
+
+/// Puts members of another value back, by their JSON pointers.
+pub(super) fn restore(value: &mut Value, from: &Value, pointers: &[String]) {
+    for pointer in pointers {
+        if let (Some((members, name)), Some(member)) = (place(value, pointer), from.pointer(pointer)) {
+            members.entry(name).or_insert_with(|| member.clone());
+        }
+    }
+}
+
+/// The object that a JSON pointer leads into, and the name of the member there.
+fn place<'v>(value: &'v mut Value, pointer: &str) -> Option<(&'v mut Map<String, Value>, String)> {
+    let (parent, name) = pointer.rsplit_once('/')?;
+    let members = value.pointer_mut(parent)?.as_object_mut()?;
+    Some((members, name.replace("~1", "/").replace("~0", "~")))
+}
+
 struct Search<'s> {
     root: &'s Value,
     found: Vec<String>,

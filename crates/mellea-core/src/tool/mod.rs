@@ -114,6 +114,14 @@ pub trait Tool: Debug + Send + Sync + 'static {
     fn has_effects(&self) -> bool {
         false
     }
+
+    /// Which of these members of the arguments, given as JSON pointers, the tool takes although its
+    /// schema does not name them. Not part of the API.
+    #[doc(hidden)]
+    fn takes_unnamed(&self, arguments: &Value, unnamed: &[String]) -> Option<String> {
+        let _ = (arguments, unnamed);
+        None
+    }
 }
 
 macro_rules! forward {
@@ -134,6 +142,10 @@ macro_rules! forward {
 
             fn has_effects(&self) -> bool {
                 (**self).has_effects()
+            }
+
+            fn takes_unnamed(&self, arguments: &Value, unnamed: &[String]) -> Option<String> {
+                (**self).takes_unnamed(arguments, unnamed)
             }
         }
     )*};

@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 use serde_json::{Map, Value, json};
 
-use super::known::unnamed;
-use super::{ToolError, no_parameters};
+use super::{ToolError, known, no_parameters};
 use crate::schema::Schema;
 
 /// The argument's name where the type is not an object.
@@ -56,41 +55,35 @@ impl Parameters {
     /// The arguments as a value of the type.
     ///
     /// # Errors
-    /// If they do not fit, or if the type takes a member that the schema does not name.
-    pub(super) fn read<T: DeserializeOwned>(&self, mut arguments: Value) -> Result<T, ToolError> {
-        if let Shape::Nothing = self.shape {
-            return read(Value::Null);
-        }
-        let unnamed = unnamed(&self.schema, &arguments);
-        let mut value = arguments.take();
-        let mut inside = "";
-        if let Shape::Member = self.shape {
-            value = value.get_mut(VALUE).map(Value::take).unwrap_or_default();
-            inside = "/value";
-        }
-        if unnamed.is_empty() {
-            return read(value);
-        }
-        // What the type ignores does no harm; what it takes in spite of the schema was never checked.
+    /// If they do not fit.
+    pub(super) fn read<T: DeserializeOwned>(&self, arguments: Value) -> Result<T, ToolError> {
+        T::deserialize(self.value(arguments)).map_err(|error| ToolError::invalid_arguments(error.to_string()))
+    }
+
+    /// Which of these members, given as JSON pointers, the type takes. What it ignores does no harm;
+    /// what it takes although the schema does not name it was never checked.
+    pub(super) fn takes<T: DeserializeOwned>(&self, arguments: &Value, unnamed: &[String]) -> Option<String> {
+        let inside = if let Shape::Member = self.shape { "/value" } else { "" };
         let mut ignored = BTreeSet::new();
-        let value = serde_ignored::deserialize(value, |path| {
+        let value = serde_ignored::deserialize::<_, _, T>(self.value(arguments.clone()), |path| {
             ignored.insert(format!("{inside}{}", pointer(&path)));
         });
-        let taken = unnamed.iter().filter(|path| path.starts_with(inside)).find(|path| !ignored.contains(*path));
-        match (value, taken) {
-            (Ok(_), Some(path)) => Err(ToolError::invalid_arguments(format!("{path}: there is no such argument"))),
-            (Ok(value), None) => Ok(value),
-            (Err(error), _) => Err(refused(&error)),
+        if value.is_ok() {
+            return unnamed.iter().find(|path| path.starts_with(inside) && !ignored.contains(*path)).cloned();
+        }
+        // An alias beside the field itself is a field twice.
+        let mut named = arguments.clone();
+        unnamed.iter().for_each(|path| known::remove(&mut named, path));
+        self.read::<T>(named).is_ok().then(|| unnamed.first().cloned())?
+    }
+
+    fn value(&self, mut arguments: Value) -> Value {
+        match self.shape {
+            Shape::Object => arguments,
+            Shape::Member => arguments.get_mut(VALUE).map(Value::take).unwrap_or_default(),
+            Shape::Nothing => Value::Null,
         }
     }
-}
-
-fn read<T: DeserializeOwned>(value: Value) -> Result<T, ToolError> {
-    T::deserialize(value).map_err(|error| refused(&error))
-}
-
-fn refused(error: &serde_json::Error) -> ToolError {
-    ToolError::invalid_arguments(error.to_string())
 }
 
 fn is_object(schema: &Map<String, Value>) -> bool {

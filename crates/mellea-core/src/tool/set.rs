@@ -63,7 +63,7 @@ impl Entry {
 
     /// The arguments as the tool gets them, or why it does not get them.
     pub(super) fn check(&self, arguments: Value, policy: ArgumentPolicy) -> Result<Value, ToolOutcome> {
-        self.checks().check(&self.tool.spec().parameters, arguments, policy)
+        self.checks().check(&*self.tool, arguments, policy)
     }
 }
 

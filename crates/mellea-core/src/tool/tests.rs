@@ -1,5 +1,10 @@
 //! Calls that go well, and every way in which they do not.
 
+mod approval;
+mod arguments;
+mod bounds;
+mod order;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -83,7 +88,7 @@ async fn every_outcome_has_its_kind_and_its_text() {
         call("panic", Value::Null),
         call("panic_fn", json!("{}")),
         call("fail", json!({})),
-        call("shout", json!({"result": "hi"})),
+        call("shout", json!({"value": "hi"})),
         call("add", json!({"a": 1, "b": 1})),
     ];
     let results = tools.run_all(&calls, &policy).await;

@@ -120,11 +120,13 @@ fn extent(body: &[String], style: Style, names: &[String]) -> usize {
         let rest = body.get(at..).unwrap_or_default();
         let deeper = indent(line) > 0;
         let entry = !deeper && entry(line, style, names).is_some_and(|entry| entry.known || bullet(line).is_some());
-        let ends = line.starts_with('#') || heading(rest).is_some() || match style {
-            Style::Google if indented => !deeper,
-            Style::Google | Style::Markdown => after_blank && !deeper && !entry,
-            Style::Numpy => after_blank && !deeper && !rest.get(1).is_some_and(|next| indent(next) > 0),
-        };
+        let ends = line.starts_with('#')
+            || heading(rest).is_some()
+            || match style {
+                Style::Google if indented => !deeper,
+                Style::Google | Style::Markdown => after_blank && !deeper && !entry,
+                Style::Numpy => after_blank && !deeper && !rest.get(1).is_some_and(|next| indent(next) > 0),
+            };
         if ends {
             return at;
         }

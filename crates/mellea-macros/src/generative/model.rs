@@ -46,7 +46,8 @@ impl Generative {
         }
         check_ordinary(&signature, &mut faults);
         if let Some(receiver) = signature.receiver() {
-            let advice = "a generative function has no `self`: make it a function of its own, and pass what the model needs to see";
+            let advice =
+                "a generative function has no `self`: make it a function of its own, and pass what the model needs to see";
             faults.at(receiver, advice);
         }
         let parameters = parameters(&signature, &mut faults);

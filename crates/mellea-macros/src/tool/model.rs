@@ -119,19 +119,7 @@ impl Tool {
             parse_quote!(crate)
         });
         let (timeout, effects) = (settings.timeout, settings.effects.is_some());
-        faults.finish(|| Self {
-            attrs,
-            vis,
-            signature,
-            body,
-            receiver,
-            parameters,
-            name,
-            description,
-            timeout,
-            effects,
-            krate,
-        })
+        faults.finish(|| Self { attrs, vis, signature, body, receiver, parameters, name, description, timeout, effects, krate })
     }
 }
 

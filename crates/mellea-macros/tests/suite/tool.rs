@@ -200,7 +200,11 @@ async fn methods_are_tools_that_share_their_object() {
 
 /// Look a word up.
 #[tool]
-async fn look_up(#[tool(state)] words: &HashMap<String, String>, word: String, #[tool(state)] times: Arc<AtomicUsize>) -> Option<String> {
+async fn look_up(
+    #[tool(state)] words: &HashMap<String, String>,
+    word: String,
+    #[tool(state)] times: Arc<AtomicUsize>,
+) -> Option<String> {
     times.fetch_add(1, Ordering::Relaxed);
     words.get(&word).cloned()
 }
@@ -265,7 +269,9 @@ async fn an_alias_passes_no_check() {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Shape {
     /// A circle.
-    Circle { radius: u8 },
+    Circle {
+        radius: u8,
+    },
     Point,
 }
 
