@@ -74,7 +74,7 @@ async fn typed_requirements_are_for_every_kind_of_call() {
         }
     }
     let m = Session::new(ScriptedBackend::new(["7"]));
-    let even = ensure("It is even.", |n: &u32| n % 2 == 0);
+    let even = ensure("It is even.", |n: &u32| n.is_multiple_of(2));
     let result = m.act(Count).require(&even).strategy(RejectionSampling::new(1)).sample().await.unwrap();
     assert!(!result.success());
     let slow = req("It is odd.").validate_value_blocking(|n: &u32| n % 2 == 1);
@@ -335,6 +335,7 @@ async fn patterns_are_enforced_twice() {
     let broken = m.instruct("When?").matching("[0-9").await.unwrap_err();
     assert!(matches!(broken.kind(), ErrorKind::InvalidOption { option, .. } if option == "matching"), "{broken}");
     assert!(m.instruct("When?").matching("[0-9").preview().await.is_err());
+    assert!(m.complete(["When?"]).format(Format::Regex("[0-9".into())).await.is_err());
     let by_hand = mellea_core::Instruction::new("When?").format(Format::Regex("(".into()));
     assert!(matches!(m.act(by_hand).await.unwrap_err().kind(), ErrorKind::InvalidOption { .. }));
     assert!(backend.requests().is_empty());
