@@ -39,6 +39,10 @@ impl Instruction {
     }
 
     /// With a value for `{{name}}`. It may be an answer on its way.
+    ///
+    /// The value is data: it is never read as a template itself. It stands in the prompt as it is, with
+    /// all its lines, so a long text from elsewhere is better given as [`grounding`](Self::grounding) or
+    /// [`input`](Self::input), which keep it inside its section.
     #[must_use]
     pub fn var(mut self, name: impl Into<String>, value: impl Into<Arg>) -> Self {
         self.variables.push((name.into(), value.into()));

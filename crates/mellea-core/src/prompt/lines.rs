@@ -14,19 +14,20 @@ const MAX_LABEL: usize = 200;
 
 /// Makes the filters known to templates.
 pub(super) fn add_filters(environment: &mut Environment<'static>) {
-    environment.add_filter("item", |value: Value| match value.as_str() {
-        Some(text) => item(text).into_owned(),
-        None => item(&value.to_string()).into_owned(),
-    });
-    environment.add_filter("label", |value: Value| match value.as_str() {
-        Some(text) => label(text),
-        None => label(&value.to_string()),
-    });
-    environment.add_filter("guard", |value: Value, heading: String| match value.as_str() {
-        Some(text) => guard(text, &heading).into_owned(),
-        None => guard(&value.to_string(), &heading).into_owned(),
-    });
-    environment.add_filter("fenced", |text: String| fenced(&text));
+    environment.add_filter("item", |value: Value| changed(value, item));
+    environment.add_filter("label", |value: Value| changed(value, |text| Cow::Owned(label(text))));
+    environment.add_filter("guard", |value: Value, heading: String| changed(value, |text| guard(text, &heading)));
+    environment.add_filter("fenced", |value: Value| changed(value, |text| Cow::Owned(fenced(text))));
+}
+
+/// A value whose text was changed; most need no change, and are not copied.
+fn changed(value: Value, change: impl Fn(&str) -> Cow<'_, str>) -> Value {
+    let new = match value.as_str().map(&change) {
+        Some(Cow::Borrowed(_)) => return value,
+        Some(Cow::Owned(text)) => text,
+        None => change(&value.to_string()).into_owned(),
+    };
+    Value::from(new)
 }
 
 const fn is_break(c: char) -> bool {

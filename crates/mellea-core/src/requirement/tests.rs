@@ -102,14 +102,14 @@ async fn a_check_that_panics_is_an_error_of_its_requirement_alone() {
 
 #[test]
 fn values_are_checked_without_a_call_or_a_runtime() {
-    let even = ensure("It is even.", |n: &u32| (n % 2 == 0, format!("{n} is odd")));
+    let even = ensure("It is even.", |n: &u32| (n.is_multiple_of(2), format!("{n} is odd")));
     assert!(even.check_value(&4).passed());
     assert_eq!(even.check_value(&5).reason.as_deref(), Some("5 is odd"));
-    let slow = check("It is even.").validate_value_blocking(|n: &u32| n % 2 == 0);
+    let slow = check("It is even.").validate_value_blocking(|n: &u32| n.is_multiple_of(2));
     assert!(slow.check_value(&4).passed() && slow.is_check_only());
     let panics = ensure("It is even.", |_: &u32| -> bool { panic!("boom") });
     assert_eq!(panics.check_value(&4).outcome, Outcome::Error);
-    let at_once = req("It is even.").validate_value_async(|n: u32| async move { n % 2 == 0 });
+    let at_once = req("It is even.").validate_value_async(|n: u32| async move { n.is_multiple_of(2) });
     assert!(at_once.check_value(&4).passed());
     let waits = req("It is even.").validate_value_async(|_: u32| std::future::pending::<bool>());
     let error = waits.check_value(&4).error.unwrap().to_string();
@@ -120,7 +120,7 @@ fn values_are_checked_without_a_call_or_a_runtime() {
 async fn values_are_checked_over_time() {
     let waits = req("It is even.").validate_value_async(|n: u32| async move {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        (n % 2 == 0, "odd")
+        (n.is_multiple_of(2), "odd")
     });
     assert!(waits.check_value_async(&4).await.passed());
     assert_eq!(waits.check_value_async(&5).await.reason.as_deref(), Some("odd"));

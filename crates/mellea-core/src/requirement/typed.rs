@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::validator::{self, IntoValidation};
 use super::{Candidate, Requirement, ValidationResult, Validator, ValueType, req};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A requirement that code checks on the typed value of a call: one that gives a `T`.
 ///
@@ -123,22 +123,23 @@ impl<T: Send + Sync + 'static> ValueRequirement<T> {
         let checked = catch_unwind(AssertUnwindSafe(|| match &self.check {
             Check::Now(now) | Check::Blocking(now, _) => now(value),
             Check::Later(later) => later(value).now_or_never().unwrap_or_else(|| {
-                ValidationResult::error(self.failed("it is asynchronous; check the value with `check_value_async`"))
+                ValidationResult::error(validator::failed(
+                    self.description(),
+                    "it is asynchronous; check the value with `check_value_async`",
+                ))
             }),
         }));
-        checked.unwrap_or_else(|panic| ValidationResult::error(self.failed(validator::panic_text(&*panic))))
+        checked.unwrap_or_else(|panic| {
+            ValidationResult::error(validator::failed(self.description(), validator::panic_text(&*panic)))
+        })
     }
 
     /// Checks a value. A panic of the check is a result, see [`Outcome::Error`](super::Outcome::Error).
     pub async fn check_value_async(&self, value: &T) -> ValidationResult {
         match AssertUnwindSafe(async { self.check.run(value).await }).catch_unwind().await {
             Ok(result) => result,
-            Err(panic) => ValidationResult::error(self.failed(validator::panic_text(&*panic))),
+            Err(panic) => ValidationResult::error(validator::failed(self.description(), validator::panic_text(&*panic))),
         }
-    }
-
-    fn failed(&self, reason: impl Into<String>) -> Error {
-        ErrorKind::Validator { requirement: self.description().to_owned(), reason: reason.into() }.into()
     }
 }
 
@@ -200,7 +201,7 @@ impl<T: Send + Sync + 'static> Validator for OfValue<T> {
     async fn validate(&self, candidate: &Candidate<'_>) -> Result<ValidationResult> {
         let Some(value) = candidate.value::<T>() else {
             let reason = format!("there is no value of type `{}` to check", std::any::type_name::<T>());
-            return Err(ErrorKind::Validator { requirement: String::new(), reason }.into());
+            return Err(validator::failed("", reason));
         };
         match &self.0 {
             Check::Now(now) => Ok(now(value)),

@@ -243,16 +243,22 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 /// Runs a validator; a panic in it, and its error, become a result.
 pub(super) async fn run(validator: &dyn Validator, description: &str, candidate: &Candidate<'_>) -> ValidationResult {
-    let failed = |reason| Error::from(ErrorKind::Validator { requirement: description.to_owned(), reason });
     // In a block of its own, since a validator written by hand may panic before it gives a future.
-    match AssertUnwindSafe(async { validator.validate(candidate).await }).catch_unwind().await {
-        Ok(Ok(result)) => result,
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::Validator { requirement, reason } if requirement.is_empty() => {
-                ValidationResult::error(failed(reason.clone()))
-            }
-            _ => ValidationResult::error(error),
-        },
-        Err(panic) => ValidationResult::error(failed(panic_text(&*panic))),
-    }
+    let checked = AssertUnwindSafe(async { validator.validate(candidate).await }).catch_unwind().await;
+    let mut result = match checked {
+        Ok(result) => result.unwrap_or_else(ValidationResult::error),
+        Err(panic) => ValidationResult::error(failed(description, panic_text(&*panic))),
+    };
+    // A validator's failure is told from a judge's, whatever kind of error it had itself.
+    result.error = result.error.map(|error| match error.kind() {
+        ErrorKind::Validator { requirement, reason } if requirement.is_empty() => failed(description, reason.clone()),
+        ErrorKind::Validator { .. } => error,
+        kind => failed(description, kind.to_string()).with_source(error),
+    });
+    result
+}
+
+/// The error of a check that could not be made.
+pub(super) fn failed(requirement: &str, reason: impl Into<String>) -> Error {
+    ErrorKind::Validator { requirement: requirement.to_owned(), reason: reason.into() }.into()
 }

@@ -49,6 +49,7 @@ impl IntoFuture for Complete {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            self.format.as_ref().map_or(Ok(()), Format::ensure)?;
             let plan = self.call.plan()?;
             guard::check(&*plan.backend)?;
             let place = |error: Error| error.at(plan.backend.provider(), plan.backend.model());

@@ -74,7 +74,7 @@ async fn typed_requirements_are_for_every_kind_of_call() {
         }
     }
     let m = Session::new(ScriptedBackend::new(["7"]));
-    let even = ensure("It is even.", |n: &u32| n % 2 == 0);
+    let even = ensure("It is even.", |n: &u32| n.is_multiple_of(2));
     let result = m.act(Count).require(&even).strategy(RejectionSampling::new(1)).sample().await.unwrap();
     assert!(!result.success());
     let slow = req("It is odd.").validate_value_blocking(|n: &u32| n % 2 == 1);
@@ -86,7 +86,7 @@ async fn typed_requirements_are_for_every_kind_of_call() {
     assert_eq!(said.text(), "hello");
     let m = Session::new(ScriptedBackend::new([r#"{"name":"Bo","age":4}"#]));
     let bare = m.instruct("Who?").format::<User>().bare().ensure("young", |u| u.age < 18);
-    assert_eq!(tokio::task::spawn_blocking(move || bare.wait().unwrap().age).await.unwrap(), 4);
+    assert_eq!(std::thread::spawn(move || bare.wait().unwrap().age).join().unwrap(), 4);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn values_can_be_validated_without_a_call_to_a_model() {
     assert_eq!(without[0].result.reason.as_deref(), Some("there is no answer to check"));
     assert_eq!(without[1].result.outcome, Outcome::Fail);
     let call = m.validate([adult]).shared(Arc::new(user));
-    let verdicts = tokio::task::spawn_blocking(move || call.wait().unwrap()).await.unwrap();
+    let verdicts = std::thread::spawn(move || call.wait().unwrap()).join().unwrap();
     assert!(!verdicts[0].passed());
 }
 
@@ -188,6 +188,12 @@ async fn a_validator_that_panics_loses_nothing() {
     let result = m.instruct("Write.").require(flaky).sample().await.unwrap();
     assert!(result.success(), "the next attempt counts");
     assert_eq!(result.attempts()[0].verdicts[0].result.outcome, Outcome::Error);
+    let fails = req("Be calm.").validate(|_| Err::<bool, _>(mellea_core::Error::from(ErrorKind::Backend("no disk".into()))));
+    let m = Session::new(ScriptedBackend::new(["one", "two"]));
+    let failed = m.instruct("Write.").require(fails).sample().await.unwrap();
+    assert!(matches!(failed.stopped(), StopReason::Attempts), "the call goes on, {failed:?}");
+    let error = failed.attempts()[1].verdicts[0].result.error.as_ref().unwrap();
+    assert_eq!(error.to_string(), "the validator of `Be calm.` failed: no disk");
     let trace = result.attempts()[0].to_string();
     assert!(trace.contains("! Be calm. (the validator of `Be calm.` failed: it panicked: boom)"), "{trace}");
 }
@@ -329,6 +335,7 @@ async fn patterns_are_enforced_twice() {
     let broken = m.instruct("When?").matching("[0-9").await.unwrap_err();
     assert!(matches!(broken.kind(), ErrorKind::InvalidOption { option, .. } if option == "matching"), "{broken}");
     assert!(m.instruct("When?").matching("[0-9").preview().await.is_err());
+    assert!(m.complete(["When?"]).format(Format::Regex("[0-9".into())).await.is_err());
     let by_hand = mellea_core::Instruction::new("When?").format(Format::Regex("(".into()));
     assert!(matches!(m.act(by_hand).await.unwrap_err().kind(), ErrorKind::InvalidOption { .. }));
     assert!(backend.requests().is_empty());
