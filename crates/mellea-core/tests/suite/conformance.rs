@@ -66,7 +66,7 @@ backend_conformance!(a_backend_that_keeps_all_rules, fake_that(Breaks::Nothing))
 /// The rules that need an answer.
 #[rustfmt::skip]
 const ANSWERING: &[Case] = &[
-    Case::Events, Case::Streaming, Case::StopSequences, Case::OneToken, Case::JsonSchema, Case::Tools,
+    Case::Events, Case::Streaming, Case::Unsupported, Case::StopSequences, Case::OneToken, Case::JsonSchema, Case::Tools,
     Case::Concurrency, Case::History, Case::SystemPrompt, Case::Media, Case::Options, Case::ToolChoice, Case::OwnOptions,
     Case::Usage, Case::Yields,
 ];
