@@ -5,6 +5,7 @@
 mod cassette;
 mod conformance;
 mod context;
+mod errors;
 mod fake;
 mod history;
 mod policies;

@@ -62,6 +62,7 @@ impl Leaks {
 
     fn error(&mut self, what: &'static str, error: &Error) {
         self.look(what, error);
+        self.text(what, &serde_json::to_string(error).unwrap());
         let mut next: Option<&dyn std::error::Error> = Some(error);
         while let Some(error) = next {
             self.text(what, &error.to_string());
