@@ -23,7 +23,7 @@ pub struct Typed<C, T> {
 impl<C, T: DeserializeOwned + JsonSchema + 'static> Typed<C, T> {
     /// Asks what `inner` asks, for an answer of type `T`. If the type cannot be checked, the call says so.
     pub fn new(inner: impl Into<Arc<C>>) -> Self {
-        Self { inner: inner.into(), schema: Schema::of::<T>(), value: PhantomData }
+        Self { inner: inner.into(), schema: Schema::of::<T>().map_err(Into::into), value: PhantomData }
     }
 }
 

@@ -50,11 +50,15 @@ fn kinds() -> Vec<ErrorKind> {
         ErrorKind::PreconditionFailed(vec![t()]),
         ErrorKind::EmptyResponse,
         ErrorKind::Truncated { limit: None, produced: 1 },
-        ErrorKind::SchemaMismatch { path: t(), expected: t(), found: t() },
+        ErrorKind::SchemaMismatch { faults: vec![crate::schema::Mismatch::new("/x", "x", "x")], more: 0 },
         ErrorKind::Parse(t()),
         ErrorKind::Degenerate(t()),
+        ErrorKind::ContentFiltered,
+        ErrorKind::StreamCheck { check: t(), reason: t() },
+        ErrorKind::ToolRounds { limit: 2 },
         ErrorKind::RequirementsNotMet { attempts: 2, unmet: vec![t()] },
         ErrorKind::Validator { requirement: t(), reason: t() },
+        ErrorKind::Strategy(t()),
         ErrorKind::Tool { tool: t(), reason: t() },
         ErrorKind::ContextWindowExceeded { prompt: None, limit: None },
         ErrorKind::PromptTruncated { prompt: 2, read: 1 },
@@ -102,7 +106,10 @@ fn foreign_text_cannot_leave_its_line() {
         ErrorKind::Tool { tool: attack.clone(), reason: attack.clone() },
         ErrorKind::UncheckedRequirements(vec![attack.clone(); 40]),
         ErrorKind::config("x", attack.clone()),
-        ErrorKind::SchemaMismatch { path: attack.clone(), expected: "x".into(), found: attack.clone() },
+        ErrorKind::SchemaMismatch {
+            faults: vec![crate::schema::Mismatch::new(attack.clone(), "x", attack.clone())],
+            more: 0,
+        },
     ] {
         let alone = kind.to_string();
         let error = Error::new(kind).at(&attack, &attack).with_hint(attack.clone());

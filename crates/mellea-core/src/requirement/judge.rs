@@ -49,7 +49,7 @@ enum YesNo {
 fn form() -> Result<&'static (Schema, String)> {
     static FORM: LazyLock<Result<(Schema, String)>> = LazyLock::new(|| {
         let schema = Schema::of::<Answer>()?;
-        let hint = schema.hint();
+        let hint = schema.hint().to_owned();
         Ok((schema, hint))
     });
     FORM.as_ref().map_err(Error::clone)

@@ -43,7 +43,7 @@ async fn an_answer_that_does_not_fit_is_repaired_with_the_reason() {
     let profile = m.instruct("Extract.").format::<Profile>().await.unwrap();
     assert_eq!((profile.age, profile.attempts().len()), (31, 2));
     let second = &backend.prompts()[1];
-    assert!(second.contains("Your last answer failed these checks:\n- the answer does not fit its type at /age"), "{second}");
+    assert!(second.contains("- the answer does not fit its type at /age") && second.contains(r#"{"name":"Alice","age":"old"}"#), "{second}");
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_failing_backend_is_not_an_unmet_requirement() {
     let lower = req("Lower case.").validate(|t| t == t.to_lowercase());
     let result = m.instruct("Write.").require(lower).sample().await.unwrap();
     assert!(matches!(result.stopped(), crate::StopReason::Error(e) if e.attempt() == Some(2)));
-    assert_eq!(result.attempts().len(), 1, "the attempt before it is on record");
+    assert_eq!(result.attempts().len(), 2, "both attempts are on record");
     assert!(matches!(result.into_result().unwrap_err().kind(), crate::ErrorKind::Connection { .. }));
 }
 
@@ -255,14 +255,6 @@ async fn a_started_answer_can_be_part_of_another_prompt() {
     let city = m.instruct("Name a city.").start().await.unwrap();
     m.instruct("Where is {{city}}?").var("city", &city).await.unwrap();
     assert_eq!(backend.prompts()[1], "Where is Paris?");
-}
-
-#[tokio::test]
-async fn a_call_that_cannot_check_says_so() {
-    let m = Session::new(ScriptedBackend::empty());
-    let error = m.instruct("Write.").require("Be brief.").start().await.unwrap_err();
-    assert!(matches!(error.kind(), crate::ErrorKind::UncheckedRequirements(all) if all == &["Be brief."]));
-    assert!(m.instruct("Write.").require("Be brief.").stream().await.is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What can be checked of a tool's arguments, and the check.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ArgumentError, ArgumentPolicy, CheckedArguments, Tool, ToolOutcome, ToolSpec, check_arguments, known, plain};
 use crate::schema::Schema;
@@ -38,7 +38,6 @@ impl Checks {
         let unnamed = known::unnamed(&tool.spec().parameters, &arguments);
         let given = if unnamed.is_empty() { Value::Null } else { arguments.clone() };
         let CheckedArguments { value, mut errors, .. } = match &self.schema {
-            Some(schema) if schema.is_wrapped() && arguments.is_object() => check_wrapped(schema, arguments, policy),
             Some(schema) => check_arguments(schema, arguments, policy),
             None => no_schema(arguments),
         };
@@ -76,22 +75,6 @@ fn understood(parameters: &Value) -> (Option<Schema>, Vec<String>) {
         Ok((schema, unchecked)) => (Some(schema), unchecked.iter().map(ToString::to_string).collect()),
         Err(error) => (None, vec![error.to_string()]),
     }
-}
-
-/// A schema that is a union or the like stands inside an object once it is normalised, and so must
-/// the arguments that it is about.
-fn check_wrapped(schema: &Schema, arguments: Value, policy: ArgumentPolicy) -> CheckedArguments {
-    let key = schema.plain().get("properties").and_then(Value::as_object).and_then(|p| p.keys().next().cloned());
-    let key = key.unwrap_or_default();
-    let mut checked = check_arguments(schema, json!({ key.as_str(): arguments }), policy);
-    let inside = format!("/{key}");
-    for error in &mut checked.errors {
-        if let Some(path) = error.path.strip_prefix(&inside) {
-            error.path = path.to_owned();
-        }
-    }
-    checked.value = checked.value.get_mut(&key).map(Value::take).unwrap_or_default();
-    checked
 }
 
 fn no_schema(value: Value) -> CheckedArguments {

@@ -34,8 +34,9 @@ async fn unmet_requirements_give_every_attempt_and_the_best_answer() {
 async fn a_transport_failure_keeps_the_attempt_before_it() {
     let error = failed([Reply::text("ONE"), Reply::refuse(ErrorKind::connection("a.example", "refused"))]).await;
     assert!(matches!(error.kind(), ErrorKind::Connection { address, .. } if address == "a.example"), "{error:?}");
-    assert_eq!(error.attempts().len(), 1);
-    assert_eq!(report(&error)["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(error.attempts().len(), 2);
+    assert_eq!(error.attempts()[0].text(), "ONE");
+    assert_eq!(report(&error)["attempts"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -202,11 +202,11 @@ async fn a_validator_that_panics_loses_nothing() {
 async fn a_judge_that_cannot_be_reached_ends_the_call_with_the_attempt_on_record() {
     let judge = ScriptedBackend::new([Reply::refuse(ErrorKind::connection("", "refused"))]);
     let m = Session::builder(ScriptedBackend::new(["one"])).judge(judge).build();
-    let result = m.instruct("Write.").require("It is good.").sample().await.unwrap();
-    assert!(matches!(result.stopped(), StopReason::Error(error) if error.attempt() == Some(1)));
-    assert_eq!((result.attempts().len(), result.attempts()[0].text()), (1, "one"));
-    assert_eq!(result.attempts()[0].verdicts[0].result.outcome, Outcome::Error);
-    assert!(matches!(result.into_result().unwrap_err().kind(), ErrorKind::Connection { .. }));
+    let error = m.instruct("Write.").require("It is good.").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Connection { .. }), "{error}");
+    assert_eq!((error.attempt(), error.attempts().len(), error.attempts()[0].text()), (Some(1), 1, "one"));
+    assert_eq!(error.attempts()[0].verdicts[0].result.outcome, Outcome::Error);
+    assert_eq!(error.partial().unwrap().text, "one");
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,10 +243,11 @@ async fn every_component_can_be_repaired() {
     let m = Session::new(backend.clone());
     m.chat("Hello").require(lower()).strategy(RepairTemplate::new(2)).await.unwrap();
     m.query("a", "Is it a?").require(lower()).strategy(RepairTemplate::new(2)).await.unwrap();
-    let words = "Your last answer failed these checks:\n- Use lower case.\nWrite a corrected answer.";
-    for repaired in [1, 3] {
+    let words = "It failed these checks:\n- Use lower case.\nWrite a corrected answer.";
+    for (repaired, refused) in [(1, "HI"), (3, "YES")] {
         assert_eq!(backend.requests()[repaired].messages.len(), 1);
-        assert!(backend.prompts()[repaired].ends_with(words), "{}", backend.prompts()[repaired]);
+        let prompt = &backend.prompts()[repaired];
+        assert!(prompt.ends_with(words) && prompt.contains(refused), "{prompt}");
     }
 }
 
