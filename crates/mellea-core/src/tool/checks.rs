@@ -39,7 +39,7 @@ impl Checks {
         let unnamed = known::unnamed(&tool.spec().parameters, &arguments);
         let given = if unnamed.is_empty() { Value::Null } else { arguments.clone() };
         let CheckedArguments { value, mut errors, .. } = match &self.schema {
-            Some(schema) if schema.is_wrapped() && arguments.is_object() => check_wrapped(schema, arguments, policy),
+            Some(schema) if schema.is_wrapped() && arguments.is_object() => check_wrapped(schema, &arguments, policy),
             Some(schema) => check_arguments(schema, arguments, policy),
             None => no_schema(arguments),
         };
@@ -88,7 +88,7 @@ fn understood(parameters: &Value) -> (Option<Schema>, Vec<String>) {
 
 /// A schema that is a union or the like stands inside an object once it is normalised, and so must
 /// the arguments that it is about.
-fn check_wrapped(schema: &Schema, arguments: Value, policy: ArgumentPolicy) -> CheckedArguments {
+fn check_wrapped(schema: &Schema, arguments: &Value, policy: ArgumentPolicy) -> CheckedArguments {
     let key = schema.plain().get("properties").and_then(Value::as_object).and_then(|p| p.keys().next().cloned());
     let key = key.unwrap_or_default();
     let mut checked = check_arguments(schema, json!({ key.as_str(): arguments }), policy);
