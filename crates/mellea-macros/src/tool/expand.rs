@@ -33,9 +33,9 @@ impl Tool {
             #vis fn #maker(#receiver #(#state),*) -> #krate::tool::FunctionTool {
                 #(#defaults)*
                 {
-                    // The derive macro of `JsonSchema` names it without a path.
+                    // The derive macro of `JsonSchema` uses these without a path.
                     #[allow(unused_imports)]
-                    use ::core::option::Option::Some;
+                    use ::core::{convert::Into as _, option::Option::Some};
                     #arguments
                     #tool
                 }
