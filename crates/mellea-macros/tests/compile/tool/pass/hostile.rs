@@ -22,8 +22,6 @@ mod hostile {
     pub struct None;
     pub trait Clone {
         fn clone(&self) {}
-        fn into(&self) {}
-        fn to_string(&self) {}
         fn with_timeout(&self) {}
         fn with_effects(&self) {}
         fn format(&self) {}
