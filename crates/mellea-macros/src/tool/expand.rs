@@ -107,7 +107,7 @@ impl Tool {
         }
         let this = self.receiver.map(|_| {
             let this = this();
-            quote!(let #this = ::std::sync::Arc::clone(self);)
+            quote!(let #this = ::core::clone::Clone::clone(self);)
         });
         let shared = self.parameters.iter().filter_map(|parameter| match parameter {
             Given::Program(Parameter { name, .. }, ty, Taken::Reference) => {
