@@ -93,23 +93,21 @@ fn is_object(schema: &Map<String, Value>) -> bool {
 
 /// The object schema around one that is not an object.
 fn wrapped(mut inner: Value) -> Value {
-    let mut out = json!({
-        "type": "object",
-        "properties": { VALUE: null },
-        "required": [VALUE],
-        "additionalProperties": false,
-    });
+    let mut definitions = Vec::new();
     if let Some(map) = inner.as_object_mut() {
         map.shift_remove("$schema");
         map.shift_remove("title");
-        for key in ["$defs", "definitions"] {
-            if let Some(definitions) = map.shift_remove(key) {
-                out[key] = definitions;
-            }
-        }
+        // References lead into the root.
+        let found = ["$defs", "definitions"].iter().filter_map(|key| map.shift_remove_entry(*key));
+        definitions.extend(found);
     }
-    out["properties"][VALUE] = inner;
-    out
+    let mut out = Map::new();
+    out.insert("type".to_owned(), "object".into());
+    out.insert("properties".to_owned(), json!({ VALUE: inner }));
+    out.insert("required".to_owned(), json!([VALUE]));
+    out.insert("additionalProperties".to_owned(), false.into());
+    out.extend(definitions);
+    Value::Object(out)
 }
 
 fn pointer(path: &Path<'_>) -> String {

@@ -114,6 +114,7 @@ impl Tools {
     }
 
     /// The tools, in order.
+    #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.0.iter())
     }

@@ -18,6 +18,7 @@ impl Tool {
         let documentation = format!("The tool that calls `{}`, for a model.", signature.ident.unraw());
         let receiver = self.receiver.map(|_| quote!(self: &::std::sync::Arc<Self>,));
         let state = self.parameters.iter().filter_map(Given::taken_by_maker);
+        let defaults = self.fields().filter_map(Field::default_function);
         let arguments = self.arguments();
         let tool = self.tool();
         quote! {
@@ -30,8 +31,14 @@ impl Tool {
             #[must_use]
             #[allow(deprecated)]
             #vis fn #maker(#receiver #(#state),*) -> #krate::tool::FunctionTool {
-                #arguments
-                #tool
+                #(#defaults)*
+                {
+                    // The derive macro of `JsonSchema` uses these without a path.
+                    #[allow(unused_imports)]
+                    use ::core::{convert::Into as _, option::Option::Some};
+                    #arguments
+                    #tool
+                }
             }
         }
     }
@@ -59,7 +66,6 @@ impl Tool {
         let serde = path_text(&quote!(#krate::__private::serde));
         let schemars = path_text(&quote!(#krate::__private::schemars));
         let fields = self.fields().map(Field::declaration);
-        let defaults = self.fields().filter_map(Field::default_function);
         quote! {
             #[derive(#krate::__private::serde::Deserialize, #krate::__private::schemars::JsonSchema)]
             #[serde(crate = #serde)]
@@ -67,8 +73,6 @@ impl Tool {
             struct __MelleaArguments {
                 #(#fields),*
             }
-
-            #(#defaults)*
         }
     }
 
@@ -103,7 +107,7 @@ impl Tool {
         }
         let this = self.receiver.map(|_| {
             let this = this();
-            quote!(let #this = ::std::sync::Arc::clone(self);)
+            quote!(let #this = ::core::clone::Clone::clone(self);)
         });
         let shared = self.parameters.iter().filter_map(|parameter| match parameter {
             Given::Program(Parameter { name, .. }, ty, Taken::Reference) => {

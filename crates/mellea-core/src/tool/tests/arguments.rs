@@ -68,13 +68,13 @@ enum Untagged {
 #[derive(Deserialize, JsonSchema, Serialize)]
 struct Tree {
     value: u8,
-    children: Vec<Tree>,
+    children: Vec<Self>,
 }
 
 #[derive(Deserialize, JsonSchema, Serialize)]
 enum Nested {
     Leaf(u8),
-    Node(Vec<Nested>),
+    Node(Vec<Self>),
 }
 
 #[tokio::test]

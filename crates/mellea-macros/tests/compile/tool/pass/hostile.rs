@@ -22,8 +22,6 @@ mod hostile {
     pub struct None;
     pub trait Clone {
         fn clone(&self) {}
-        fn into(&self) {}
-        fn to_string(&self) {}
         fn with_timeout(&self) {}
         fn with_effects(&self) {}
         fn format(&self) {}
@@ -56,10 +54,13 @@ mod hostile {
 }
 
 #[rustfmt::skip]
+#[allow(unused_macros)]
 macro_rules! concat { ($($t:tt)*) => { compile_error!("the wrong macro") }; }
 #[rustfmt::skip]
+#[allow(unused_macros)]
 macro_rules! vec { ($($t:tt)*) => { compile_error!("the wrong macro") }; }
 #[rustfmt::skip]
+#[allow(unused_macros)]
 macro_rules! format { ($($t:tt)*) => { compile_error!("the wrong macro") }; }
 
 mod functions {
@@ -69,6 +70,7 @@ mod functions {
     use super::hostile::{Box, Option, Some, Vec, alloc, core, mellea, schemars, serde, serde_json, std};
 
     #[derive(::core::fmt::Debug, ::serde::Deserialize, ::serde::Serialize, ::schemars::JsonSchema)]
+    #[schemars(crate = "::schemars")]
     pub struct String {
         inner: ::std::string::String,
     }
