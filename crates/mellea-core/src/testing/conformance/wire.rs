@@ -47,7 +47,8 @@ fn stands_in(wire: &str, mark: &str) -> bool {
     wire.match_indices(mark).any(|(at, _)| {
         let before = wire.get(..at).and_then(|before| before.chars().next_back());
         let after = wire.get(at + mark.len()..).and_then(|after| after.chars().next());
-        !(digit(mark.chars().next()) && digit(before)) && !(digit(mark.chars().next_back()) && digit(after))
+        let longer = (digit(mark.chars().next()) && digit(before)) || (digit(mark.chars().next_back()) && digit(after));
+        !longer
     })
 }
 
