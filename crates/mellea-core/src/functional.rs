@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::session::Session;
 
 /// Makes one call on a context, and gives its result with the context after it. The context that was
-/// given stays as it is, and on an error there is no other.
+/// given never changes; on an error there is no new one.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -214,7 +214,7 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
-    /// The JSON had to be dug out of other text.
+    /// The JSON was taken out of other text, or written almost as JSON.
     LenientJson {
         /// What surrounded it.
         reason: String,

@@ -14,7 +14,7 @@ pub(crate) struct Item {
 
 impl Item {
     /// # Errors
-    /// What is no function is refused with this advice.
+    /// Anything but a function is refused with this advice.
     pub(crate) fn parse(tokens: TokenStream, advice: &str) -> Result<Self> {
         let parser = |input: ParseStream<'_>| {
             let attrs = input.call(Attribute::parse_outer)?;

@@ -11,7 +11,7 @@ const PACKAGES: [(&str, &str); 2] = [("mellea", "mellea"), ("mellea-core", "mell
 /// The path that `crate = "…"` gives, or the name under which the calling crate depends on Mellea.
 ///
 /// # Errors
-/// If the literal is no path, or if the calling crate does not depend on Mellea.
+/// If the literal is not a path, or if the calling crate does not depend on Mellea.
 pub(crate) fn resolve(given: Option<&LitStr>) -> Result<Path> {
     if let Some(path) = given {
         return path.parse_with(Path::parse_mod_style).map_err(|_| {

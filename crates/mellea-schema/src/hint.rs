@@ -1,4 +1,4 @@
-//! A schema as the model reads it: a type in the manner of TypeScript.
+//! A schema as the model reads it: a type in the style of TypeScript.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -318,7 +318,7 @@ impl Schema {
         self.0.wrapped
     }
 
-    /// The type as a model reads it, in the manner of TypeScript, with descriptions and rules as comments.
+    /// The type as a model reads it, in the style of TypeScript, with descriptions and rules as comments.
     /// It is made once.
     #[must_use]
     pub fn hint(&self) -> &str {

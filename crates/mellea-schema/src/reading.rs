@@ -6,7 +6,7 @@
 //! 3. Otherwise the JSON objects and arrays in what is left are candidates. The last one that fits is the
 //!    answer, unless another one that fits says something else. Then the last must be marked more strongly
 //!    than every other: by a tag such as `<answer>`, by a code fence, by words such as "final answer".
-//!    Two different values with nothing between them are no answer.
+//!    Two different values with nothing between them are not an answer.
 //! 4. A value behind the last one that fits, made of the same names and marked no less, is a better answer
 //!    that failed. So is JSON that the end of the text cuts off. Neither makes an earlier draft right.
 //!

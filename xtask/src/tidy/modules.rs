@@ -8,7 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use super::Findings;
 
 /// Whether a use of a higher module breaks a rule, or is only to be looked at.
-const IS_AN_ERROR: bool = false;
+const IS_AN_ERROR: bool = true;
 
 /// The modules of each crate that has floors, from the leaves up.
 pub(super) const FLOORS: [(&str, &[&str]); 1] = [(

@@ -70,7 +70,7 @@ pub use round_robin::RoundRobin;
 /// - Text, thinking and tool calls come in the model's order; a tool call is sent once, complete.
 /// - Dropping the future or the stream stops the work, on the wire too.
 /// - What of a request it cannot honour it names in [`unsupported`](Self::unsupported); it drops
-///   nothing in silence.
+///   nothing silently.
 /// - Errors carry [`Error::at`](crate::Error::at) with provider and model; secrets never appear.
 ///
 /// `testing::conformance`, behind the feature `testing`, checks an implementation.
@@ -216,7 +216,7 @@ impl ChatRequest {
     }
 }
 
-/// A text to be continued as it stands.
+/// A text to continue, without a chat template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RawRequest {

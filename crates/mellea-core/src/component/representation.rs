@@ -48,7 +48,7 @@ pub(crate) enum Body {
 pub enum Arg {
     /// Nothing: false in a template.
     None,
-    /// Text, used as it stands.
+    /// Text, used literally.
     Text(String),
     /// A text in which the representation's variables stand for their values, if it has any.
     Template(String),

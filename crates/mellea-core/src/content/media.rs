@@ -74,7 +74,7 @@ impl Image {
     /// An image from base64, with or without padding, or from a data URI.
     ///
     /// # Errors
-    /// [`InvalidContent`] if it is no base64, or not of such an image.
+    /// [`InvalidContent`] if it is not base64, or not such an image.
     pub fn from_base64(text: &str) -> Result<Self> {
         Self::from_bytes(&decode("image", text)?.1)
     }
@@ -82,7 +82,7 @@ impl Image {
     /// An image from a file.
     ///
     /// # Errors
-    /// [`InvalidContent`] if it cannot be read, or is no such image.
+    /// [`InvalidContent`] if it cannot be read, or is not such an image.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let read = |e: std::io::Error| invalid("image", format!("{}: {e}", path.display())).with_source(e);
@@ -142,7 +142,7 @@ impl Audio {
     /// Audio from base64 or a data URI. A data URI says its format; bare base64 needs one.
     ///
     /// # Errors
-    /// [`InvalidContent`] if it is no base64, or its format is unknown.
+    /// [`InvalidContent`] if it is not base64, or its format is unknown.
     pub fn from_base64(text: &str, format: Option<&str>) -> Result<Self> {
         let (media_type, bytes) = decode("audio", text)?;
         let format = format.or(media_type).ok_or_else(|| invalid("audio", "bare base64 needs a non-empty format"))?;

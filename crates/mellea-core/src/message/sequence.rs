@@ -1,7 +1,7 @@
 //! The one place that makes a conversation one that every provider accepts.
 //!
 //! Providers refuse a conversation in which a call of a tool is not followed by its result, in which a
-//! result answers no call, or in which two calls have one id. Histories come to that easily: a client
+//! result answers no call, or in which two calls have one id. That happens easily: a client
 //! goes away between call and result, somebody speaks first, a policy cuts a call off.
 
 use std::collections::HashSet;

@@ -212,7 +212,7 @@ impl ModelOptions {
     /// overrides the [`ModelOption`] of an earlier one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidOption`] for a value outside of what its option allows.
+    /// [`ErrorKind::InvalidOption`] for a value that its option does not allow.
     pub fn resolve<'a>(layers: impl IntoIterator<Item = &'a Self>, synonyms: &[(&str, ModelOption)]) -> Result<Resolved> {
         let mut warnings = Vec::new();
         let given = layers.into_iter().filter(|layer| !layer.is_empty());
@@ -233,7 +233,7 @@ impl ModelOptions {
     }
 }
 
-/// What several layers of options come to.
+/// Several layers of options, merged into one.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     /// The options as a backend reads them.

@@ -21,7 +21,7 @@ pub(super) fn positive(value: &Value) -> Option<Option<u64>> {
     value.as_u64().filter(|number| *number > 0).map(Some)
 }
 
-/// Seconds; `null` is no limit.
+/// Seconds; `null` for no limit.
 pub(super) fn limit(value: &Value) -> Option<Option<Duration>> {
     if value.is_null() {
         return Some(None);

@@ -45,7 +45,7 @@ macro_rules! option_table {
             /// All options.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$option),+];
 
-            /// The option's name, as it stands in errors, warnings and stored options.
+            /// The option's name in errors, warnings and stored options.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -102,7 +102,7 @@ macro_rules! option_table {
         }
 
         impl RequestOptions {
-            /// Sets an option's field. Options that are no field of a request are not taken.
+            /// Sets an option's field. Options that are not a field of a request are ignored.
             ///
             /// # Errors
             /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption) for a value that the option does not take.

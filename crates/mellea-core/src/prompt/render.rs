@@ -19,7 +19,7 @@ use crate::message::{Document, Message, Role};
 /// How deep components may stand in each other.
 const MAX_DEPTH: usize = 64;
 
-/// What a representation comes to.
+/// A representation, rendered.
 #[derive(Debug)]
 pub(crate) struct Rendered {
     /// What the model reads.
@@ -141,7 +141,7 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    /// A text of the caller's: as it stands, or filled if it is a template.
+    /// A text of the caller's: literal, or filled if it is a template.
     fn text(&mut self, text: Arg) -> Result<String> {
         match text {
             Arg::Template(text) => self.variables.fill(self.prompts, &text),

@@ -152,6 +152,7 @@ impl Judge<'_> {
             temperature: defaults.temperature.filter(|_| !answers).or(Some(0.0)),
             seed: call.seed,
             stream_timeout: call.stream_timeout,
+            timeout: call.timeout,
             tool_choice: None,
             ..defaults
         };

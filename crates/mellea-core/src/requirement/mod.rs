@@ -122,7 +122,7 @@ impl Requirement {
         self.validator.is_none() && !self.held_in_stream()
     }
 
-    /// Takes the description as it stands: it is never read as a template. For descriptions that are
+    /// Takes the description literally: it is never read as a template. For descriptions that are
     /// not part of the program, such as those from a database or a model.
     #[must_use]
     pub fn literal(mut self) -> Self {

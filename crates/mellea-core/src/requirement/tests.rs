@@ -128,7 +128,7 @@ async fn values_are_checked_over_time() {
     assert_eq!(panics.check_value_async(&5).await.outcome, Outcome::Error);
 }
 
-/// On a runtime of one thread, a check that waits for another would wait for ever if it held the thread.
+/// On a runtime of one thread, a check that waits for another would never end if it held the thread.
 #[tokio::test]
 async fn slow_checks_hold_up_nothing() {
     let (send, receive) = std::sync::mpsc::channel::<()>();

@@ -156,7 +156,7 @@ impl<T> ValueRequirement<T> {
         self.requirement.is_check_only()
     }
 
-    /// Takes the description as it stands, see [`Requirement::literal`].
+    /// Takes the description literally, see [`Requirement::literal`].
     #[must_use]
     pub fn literal(mut self) -> Self {
         self.requirement = self.requirement.literal();

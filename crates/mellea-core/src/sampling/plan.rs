@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) prompts: Prompts,
     /// The options of the session and of the call.
     pub(crate) layers: [ModelOptions; 2],
-    /// What the layers come to on the call's backend.
+    /// The layers, merged for the call's backend.
     pub(crate) resolved: Resolved,
     pub(crate) strict: bool,
     pub(crate) requirements: Vec<Requirement>,

@@ -131,7 +131,7 @@ pub enum StopReason {
 
 /// All attempts of a call, and the chosen one.
 ///
-/// Running out of attempts is no error here: look at [`success`](Self::success), or turn it into one
+/// Running out of attempts is not an error here: look at [`success`](Self::success), or turn it into one
 /// with [`into_result`](Self::into_result). Without a success the chosen attempt is the one that met
 /// the most requirements, the latest of them if there are several, unless the strategy
 /// [chooses](crate::SamplingStrategy::choose) otherwise.

@@ -1,4 +1,4 @@
-//! The session: one backend, one context, and a verb for everything that can be asked of them.
+//! The session: one backend, one context, and a method for everything you can ask of them.
 
 mod act;
 mod builder;
@@ -32,7 +32,7 @@ use crate::sampling::{CutPolicy, Output, SamplingStrategy};
 use crate::schema::Reading;
 use crate::tool::{ToolPolicy, ToolResult};
 
-/// One backend and one context, and a verb for everything that can be asked of them.
+/// One backend and one context, and a method for everything you can ask of them.
 ///
 /// Clones are handles on the same session; [`fork`](Self::fork) branches it. All methods take
 /// `&self`: a call works on the context as it was when the call began, and commits its turn when it
@@ -137,7 +137,7 @@ impl Session {
 
     /// Says something to the model; the answer is its message.
     ///
-    /// The text is taken as it stands; it is no template.
+    /// The text is sent literally; braces in it mean nothing.
     pub fn chat(&self, message: impl Into<Message>) -> Act<Message> {
         self.act(message.into())
     }

@@ -131,7 +131,7 @@ impl Fixture {
     }
 
     /// Shows the bodies of all requests that the backend has sent so far, in order: with a simulated
-    /// server, what the server got. JSON is read as such; other text is searched as it stands.
+    /// server, what the server got. JSON is read as such; other text is searched literally.
     pub fn wire(mut self, sent: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
         self.wire = Wire::Shown(Arc::new(sent));
         self

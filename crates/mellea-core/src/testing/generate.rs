@@ -18,7 +18,7 @@ const DEEP: usize = 5;
 /// How often a value is made anew before a schema counts as too narrow.
 const TRIES: u64 = 64;
 
-/// A value that fits the schema, without the wrapper around types that are no object.
+/// A value that fits the schema, without the wrapper around types that are not objects.
 ///
 /// The same schema and seed always give the same value. Optional properties are there in about half
 /// of the values, arrays have up to two items more than they must, and recursive types end after a

@@ -25,8 +25,8 @@ type Synonyms = &'static [(&'static str, ModelOption)];
 /// A request gets the recorded answer to an equal request; equal requests get theirs in the order of
 /// the recording, each once. Requests are compared as JSON, whole, after what the recorder blanks and
 /// the judge's fence are taken out. A request that was not recorded is an error that shows where it first
-/// differs from the nearest recorded one. A stream that the recorded caller dropped goes on for ever
-/// after its last event, as it did for that caller. Clones share what is used up.
+/// differs from the nearest recorded one. A stream that the recorded caller dropped never ends:
+/// after its last event nothing comes, as for that caller. Clones share what is used up.
 ///
 /// See [`Recorder`](super::Recorder) for an example.
 #[derive(Clone)]

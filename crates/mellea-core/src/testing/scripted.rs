@@ -106,7 +106,7 @@ impl Reply {
         reply
     }
 
-    /// Sends this text, then nothing more, for ever.
+    /// Sends this text, then never anything more.
     pub fn stall(text: impl Into<String>) -> Self {
         Self { pace: Duration::MAX, ..Self::events([Event::Text(text.into()), Event::Finish(FinishReason::Stop)]) }
     }

@@ -5,8 +5,8 @@ use std::fmt;
 
 /// Why a tool did not work; its text is what the model reads.
 ///
-/// Any error becomes one with `?`. Like other such catch-all types it is no
-/// [`std::error::Error`] itself.
+/// Any error becomes one with `?`. Like other such catch-all types it is not
+/// a [`std::error::Error`] itself.
 ///
 /// ```
 /// use mellea_core::tool::ToolError;

@@ -10,7 +10,7 @@ use crate::schema::json_values;
 ///
 /// They are found between prose, in code fences and tags, and at any depth inside other JSON, in
 /// the order of the text. Nothing in them is changed. Arguments may be an object, or a text that
-/// holds one. Anything else is no call.
+/// holds one. Anything else is not a call.
 ///
 /// ```
 /// let text = r#"I will look: <tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}"#;

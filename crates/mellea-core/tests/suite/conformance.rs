@@ -199,7 +199,7 @@ async fn without_a_wire_ignored_messages_show_in_the_answer() {
     }
 }
 
-/// A call that keeps its thread for ever is caught all the same.
+/// A call that never gives its thread back is caught all the same.
 #[test]
 fn a_call_that_never_lets_go_of_its_thread_is_caught() {
     let parked = ScriptedBackend::empty().answer_with(|_| {

@@ -1,4 +1,4 @@
-//! What each rule comes to.
+//! How each rule is checked.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

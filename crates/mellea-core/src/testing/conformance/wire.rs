@@ -16,7 +16,7 @@ use crate::tool::{ToolCall, ToolSpec};
 
 /// What became of a request.
 struct Sent {
-    /// All that was sent for it: as it stands, and again with the texts of JSON decoded.
+    /// All that was sent for it: verbatim, and again with the texts of JSON decoded.
     wire: String,
     said: Vec<Warning>,
     error: Option<Error>,
@@ -61,7 +61,7 @@ fn bodies(fixture: &Fixture) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// A body as it stands, and the texts in it as they are meant.
+/// A body verbatim, and the texts in it decoded.
 fn readable(body: &str) -> String {
     fn texts(value: &Value, out: &mut String) {
         match value {

@@ -31,7 +31,7 @@ pub mod functions {
         assert!(count > 0);
     }
 
-    /// Gives a result that is no error at once.
+    /// Gives a result that is never an error.
     ///
     /// # Errors
     /// Always.
