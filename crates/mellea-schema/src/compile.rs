@@ -89,14 +89,13 @@ pub(crate) fn compile(source: &Value) -> Compiled {
     // A part that others lean on for what they leave over must be known in full.
     let mut shaky = nodes.clone();
     spread_taint(&mut shaky, false);
-    for (node, shaky) in nodes.iter_mut().zip(shaky).filter(|(_, shaky)| shaky.tainted) {
+    for (node, _) in nodes.iter_mut().zip(&shaky).filter(|(_, shaky)| shaky.tainted) {
         if let Some(object) = node.object.as_deref_mut() {
             object.unevaluated = None;
         }
         if let Some(array) = node.array.as_deref_mut() {
             array.unevaluated = None;
         }
-        drop(shaky);
     }
     spread_taint(&mut nodes, true);
     let program = Program { nodes };
@@ -414,7 +413,7 @@ fn endless(nodes: &[Node]) -> Option<&'static str> {
     for start in 0..nodes.len() {
         let mut open = vec![start];
         while let Some(id) = open.last().copied() {
-            let Some(node) = nodes.get(id) else { return None };
+            let node = nodes.get(id)?;
             match state(&seen, id) {
                 Seen::Done(_) => _ = open.pop(),
                 Seen::New => {

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use crate::check::Checker;
-use crate::equal::whole;
+use crate::equal::{same, whole};
 use crate::node::{Allowed, Id, Node, Types};
 use crate::path::Path;
 use crate::words::shown;
@@ -214,7 +214,9 @@ fn meant(allowed: &Allowed, text: &str, slips: Slips) -> Option<Value> {
     let trimmed = text.trim();
     let exact = |value: &&Value| match value {
         Value::String(word) => word.trim() == trimmed,
-        Value::Number(_) | Value::Bool(_) if slips == Slips::Arguments => value.to_string() == trimmed,
+        Value::Number(_) | Value::Bool(_) if slips == Slips::Arguments => {
+            serde_json::from_str::<Value>(trimmed).is_ok_and(|given| same(value, &given))
+        }
         _ => false,
     };
     let wanted = folded(trimmed);

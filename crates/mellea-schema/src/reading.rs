@@ -187,12 +187,9 @@ impl Reader<'_> {
             if bare && !self.schema.wrapped {
                 break;
             }
-            match self.choose(&candidates, bare, survey.cut)? {
-                Some((mut parsed, found)) => {
-                    note(&mut parsed, found);
-                    return Ok(parsed);
-                }
-                None => {}
+            if let Some((mut parsed, found)) = self.choose(&candidates, bare, survey.cut)? {
+                note(&mut parsed, found);
+                return Ok(parsed);
             }
         }
         let attempt = candidates.iter().rev().find(|c| self.is_attempt(&c.found.value));

@@ -86,9 +86,9 @@ impl Type {
         Self { text: text.to_owned(), union: false }
     }
 
-    fn any_of(parts: Vec<Self>) -> Self {
+    fn any_of(parts: &[Self]) -> Self {
         let mut words: Vec<&str> = Vec::new();
-        for part in &parts {
+        for part in parts {
             for word in part.text.split(" | ") {
                 if !words.contains(&word) && words.len() < 16 {
                     words.push(word);
@@ -116,7 +116,7 @@ impl Words<'_> {
         self.left -= 1;
         let mut told = self.inner(node, depth);
         if node.nullable {
-            told = Type::any_of(vec![told, Type::plain("null")]);
+            told = Type::any_of(&[told, Type::plain("null")]);
         }
         told
     }
@@ -124,11 +124,11 @@ impl Words<'_> {
     fn inner(&mut self, node: &Node, depth: usize) -> Type {
         if let Some(allowed) = &node.allowed {
             let some = allowed.values.iter().take(12);
-            return Type::any_of(some.map(|value| Type::plain(&shown(value))).collect());
+            return Type::any_of(&some.map(|value| Type::plain(&shown(value))).collect::<Vec<_>>());
         }
         let logic = node.logic.as_deref();
         if let Some(union) = logic.map(|l| if l.any_of.is_empty() { &l.one_of } else { &l.any_of }).filter(|u| !u.is_empty()) {
-            return Type::any_of(union.iter().take(16).map(|id| self.node(*id, depth + 1)).collect());
+            return Type::any_of(&union.iter().take(16).map(|id| self.node(*id, depth + 1)).collect::<Vec<_>>());
         }
         if node.types == Types::NONE {
             return Type::plain("nothing");
@@ -153,7 +153,7 @@ impl Words<'_> {
             Types::ARRAY => self.array(node, depth),
             _ => Type::plain(name),
         });
-        Type::any_of(parts.collect())
+        Type::any_of(&parts.collect::<Vec<_>>())
     }
 
     fn array(&mut self, node: &Node, depth: usize) -> Type {
