@@ -125,7 +125,7 @@ fn extent(body: &[String], style: Style, names: &[String]) -> usize {
             || match style {
                 Style::Google if indented => !deeper,
                 Style::Google | Style::Markdown => after_blank && !deeper && !entry,
-                Style::Numpy => after_blank && !deeper && !rest.get(1).is_some_and(|next| indent(next) > 0),
+                Style::Numpy => after_blank && !deeper && rest.get(1).is_none_or(|next| indent(next) == 0),
             };
         if ends {
             return at;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mellea::prelude::*;
@@ -169,7 +169,7 @@ impl Catalogue {
     #[tool]
     async fn search(&self, query: String, #[tool(default = 10)] limit: usize) -> Vec<&'static str> {
         tokio::task::yield_now().await;
-        self.asked.lock().unwrap().push(query.clone());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(query.clone());
         self.titles.iter().copied().filter(|title| title.contains(&query)).take(limit).collect()
     }
 
