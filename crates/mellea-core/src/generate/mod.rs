@@ -34,7 +34,7 @@ pub(crate) fn check(backend: &dyn Backend, request: &ChatRequest, strict: bool) 
         return Err(place(ErrorKind::EmptyPrompt.into()));
     }
     let warnings = backend.unsupported(request);
-    match warnings.first() {
+    match warnings.iter().find(|warning| warning.is_unhonoured()) {
         Some(first) if strict => Err(place(refused(first))),
         _ => Ok(warnings),
     }

@@ -200,7 +200,9 @@ impl Turn<'_> {
         let transcript = lane.record().as_ref().map(Attempt::transcript).unwrap_or_default();
         let asked = self.first.asked.iter().cloned().chain(transcript.into_iter().map(Arc::new));
         let context = self.context.add_turn(asked, Arc::clone(output));
-        let candidate = Candidate::new(output, &context).with_value(&**value);
+        // The last message of the context is a tool's where tools ran; the task is what was asked.
+        let task = self.first.asked.last().map(|message| message.text()).unwrap_or_default();
+        let candidate = Candidate::new(output, &context).with_value(&**value).with_task(&task);
         let verdicts = Box::pin(check_all(&self.first.requirements, &candidate, &self.plan.judge())).await;
         if let Some(attempt) = lane.record().as_mut() {
             attempt.verdicts = verdicts;
