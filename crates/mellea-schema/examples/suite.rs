@@ -3,7 +3,12 @@
 //! `cargo run -p mellea-schema --example suite -- DIR [--verbose]`, where `DIR` is a checkout of
 //! `json-schema-org/JSON-Schema-Test-Suite`, or one of its folders of tests (`tests/draft2020-12`).
 //! It ends with an error if a schema was accepted and a verdict was wrong.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    reason = "a program for the command line; a missing member of a JSON value is null"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -114,7 +114,8 @@ impl<'p> Conform<'_, 'p> {
             Value::Object(map) => {
                 let Some(rules) = node.object.as_deref() else { return };
                 let absent = |name: &str, member: &Value| {
-                    member.is_null() && rules.property(name).is_some_and(|property| property.null_is_absent)
+                    let null_is_absent = rules.property(name).is_some_and(|property| property.null_is_absent);
+                    self.checker.stands_for_absent(null_is_absent, member)
                 };
                 if map.iter().any(|(name, member)| absent(name, member)) {
                     map.retain(|name, member| !absent(name, member));

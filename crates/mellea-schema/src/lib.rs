@@ -392,7 +392,9 @@ impl Schema {
     pub fn check_arguments(&self, arguments: Map<String, Value>, reading: Reading) -> Arguments {
         let inner = &*self.0;
         let mut value = Value::Object(arguments);
-        let mut checker = Checker::new(&inner.program, true, reading::fuel(1 << 20));
+        let mut exact = Checker::new(&inner.program, false, reading::fuel(1 << 20));
+        let nulls = !exact.fits(inner.bare_root, &value);
+        let mut checker = Checker::new(&inner.program, nulls, exact.fuel());
         if reading == Reading::Lenient {
             mend::mend(&mut checker, inner.bare_root, &mut value, Slips::Arguments, &mut Vec::new());
             checker.forget();
@@ -416,6 +418,10 @@ impl Schema {
         }
         if faults.faults.is_empty() {
             conform::conform(&mut checker, inner.bare_root, &mut value, reading == Reading::Lenient);
+            let mut exact = Checker::new(&inner.program, false, checker.fuel());
+            if !exact.fits(inner.bare_root, &value) {
+                faults = explain::explain(&mut exact, inner.bare_root, &value, &Path::Root);
+            }
         }
         Arguments { value, faults }
     }

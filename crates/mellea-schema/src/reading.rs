@@ -122,9 +122,12 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, root: usize, mut value: Value, wrapped: bool) -> Result<Parsed, Value> {
-        let mut checker = Checker::new(&self.schema.program, true, self.fuel);
+        // What fits as it is needs no reading of `null`.
+        let mut exact = Checker::new(&self.schema.program, false, self.fuel);
+        let nulls = !exact.fits(root, &value);
+        let mut checker = Checker::new(&self.schema.program, nulls, exact.fuel());
         let mut notes = Vec::new();
-        if !checker.fits(root, &value) {
+        if nulls && !checker.fits(root, &value) {
             checker.forget();
             let fuel = checker.fuel();
             if self.reading == Reading::Strict || checker.is_exhausted() {
@@ -141,8 +144,18 @@ impl Reader<'_> {
             value = mended;
         }
         checker.forget();
+        let read = nulls.then(|| value.clone());
         conform(&mut checker, root, &mut value, false);
         self.fuel = checker.fuel();
+        // Under a rule that turns others around, what is left out may decide.
+        if let Some(read) = read {
+            let mut exact = Checker::new(&self.schema.program, false, self.fuel);
+            let fits = exact.fits(root, &value);
+            self.fuel = exact.fuel();
+            if !fits {
+                return Err(read);
+            }
+        }
         if wrapped {
             value = value.as_object_mut().and_then(|map| map.shift_remove(WRAPPER)).unwrap_or(Value::Null);
         }
