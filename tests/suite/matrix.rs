@@ -6,8 +6,9 @@ use futures_util::StreamExt;
 use mellea::blocking::{self, Wait};
 use mellea::prelude::*;
 use mellea::testing::{Reply, ScriptedBackend};
-use mellea::tool::tool_fn;
-use mellea::{Delta, Instruct, ToolCall};
+use mellea::session::Instruct;
+use mellea::thunk::Delta;
+use mellea::tool::{ToolCall, tool_fn};
 use serde_json::json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

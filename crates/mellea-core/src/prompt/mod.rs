@@ -20,7 +20,7 @@ mod render;
 mod variables;
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
@@ -66,7 +66,7 @@ const FUEL: u64 = 1_000_000;
 pub struct Prompts {
     environment: Arc<Environment<'static>>,
     /// Model-name fragment and template name of each replacement for some models.
-    special: Vec<(String, String)>,
+    special: Arc<Vec<(String, String)>>,
 }
 
 impl Prompts {
@@ -89,8 +89,9 @@ impl Prompts {
             }
             Arc::new(environment)
         });
-        let special = FOR_MODELS.map(|(model, name, _)| (model.to_owned(), name.to_owned())).into();
-        Self { environment: Arc::clone(environment), special }
+        static SPECIAL: LazyLock<Arc<Vec<(String, String)>>> =
+            LazyLock::new(|| Arc::new(FOR_MODELS.map(|(model, name, _)| (model.to_owned(), name.to_owned())).into()));
+        Self { environment: Arc::clone(environment), special: Arc::clone(&SPECIAL) }
     }
 
     /// With another template of this name, or a new one for a component of your own.
@@ -113,7 +114,7 @@ impl Prompts {
     pub fn replace_for(self, model: &str, name: &str, source: impl Into<String>) -> Result<Self> {
         let model = model.to_lowercase();
         let mut prompts = self.replace(format!("{model}/{name}"), source)?;
-        prompts.special.push((model, name.to_owned()));
+        Arc::make_mut(&mut prompts.special).push((model, name.to_owned()));
         Ok(prompts)
     }
 
