@@ -3,11 +3,12 @@
 use std::fmt::Debug;
 
 use futures_util::StreamExt;
+use mellea::Delta;
 use mellea::blocking::{self, Wait};
 use mellea::prelude::*;
+use mellea::session::Instruct;
 use mellea::testing::{Reply, ScriptedBackend};
-use mellea::tool::tool_fn;
-use mellea::{Delta, Instruct, ToolCall};
+use mellea::tool::{ToolCall, tool_fn};
 use serde_json::json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
