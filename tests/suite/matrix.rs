@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use futures_util::StreamExt;
+use mellea::Delta;
 use mellea::blocking::{self, Wait};
 use mellea::prelude::*;
-use mellea::testing::{Reply, ScriptedBackend};
 use mellea::session::Instruct;
-use mellea::thunk::Delta;
+use mellea::testing::{Reply, ScriptedBackend};
 use mellea::tool::{ToolCall, tool_fn};
 use serde_json::json;
 
@@ -137,7 +137,7 @@ fn cell(a: Feature, b: Feature) -> String {
 
 #[test]
 fn every_feature_combines_with_every_other() {
-    let mut table = format!("{:<11}", "");
+    let mut table = format!("{:<11}", "with");
     ALL.iter().for_each(|feature| table += &format!("{:<11}", format!("{feature:?}")));
     for a in ALL {
         table += &format!("\n{:<11}", format!("{a:?}"));
@@ -148,7 +148,7 @@ fn every_feature_combines_with_every_other() {
     assert_eq!(
         table,
         "\
-           Plain      Typed      Required   Tools      Streamed   Blocking   Generative
+with       Plain      Typed      Required   Tools      Streamed   Blocking   Generative
 Plain      works      -          works      works      works      works      works
 Typed      -          works      works      works      works      works      works
 Required   works      works      works      works      works      works      works

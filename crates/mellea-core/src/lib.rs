@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[expect(unused_extern_crates, reason = "the macros name this crate as its users do")]
 extern crate self as mellea_core;
@@ -36,8 +37,8 @@ pub use backend::{
     Backend, BackendExt, Cached, Capabilities, ChatRequest, Event, EventStream, Fallback, Format, Limited, RawRequest, RoundRobin,
 };
 pub use component::{
-    Answer, Arg, Component, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume,
-    SimpleComponent, Transform, Typed,
+    Answer, Arg, Component, DynComponent, Instruction, Part, Query, Queryable, Refusal, Representation, Resume, SimpleComponent,
+    Transform, Typed,
 };
 pub use content::{Audio, Content, Image, TextBlock};
 pub use context::{ChatContext, Context, ContextPolicy, Entry, SimpleContext};

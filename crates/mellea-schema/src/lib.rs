@@ -1,13 +1,4 @@
-//! The type of an answer as a JSON schema: normalised once, told to the model, enforced, read back.
-//!
-//! This crate knows no models and no backends. [`Schema`] is what all of Mellea's crates mean by the type
-//! of an answer or of a tool's arguments.
-//!
-//! **Why not the `jsonschema` crate?** It validates, and that is half of the work here. A schema is also
-//! brought into the forms that providers enforce, told in a prompt, and used to read what almost fits; all
-//! of that needs the compiled schema, not a verdict. And without its default features it brings 63 crates,
-//! where the whole core of Mellea has 45 at most. What is checked here is held against the official test
-//! suite: `cargo run -p mellea-schema --example suite -- DIR`.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod compile;
@@ -73,7 +64,7 @@ pub type Result<T, E = SchemaError> = std::result::Result<T, E>;
 /// or references back ([`Pattern`]). `nullable` and boolean `exclusiveMinimum` are read as in OpenAPI 3.0,
 /// `items` with a list, `additionalItems` and `dependencies` as in older drafts. `format` never decides
 /// whether a value fits. [`from_value`](Self::from_value) refuses what it does not understand: nothing is
-/// left unchecked in silence. [`from_value_partial`](Self::from_value_partial) names it instead.
+/// left unchecked. [`from_value_partial`](Self::from_value_partial) names it instead.
 ///
 /// A clone costs a reference count. Serialised, it is the plain JSON schema of the type.
 ///

@@ -11,20 +11,22 @@ mod start;
 #[doc(inline)]
 pub use mellea_core::{
     backend, blocking, component, content, context, error, functional, limit, message, model, options, output, prompt, redact,
-    requirement, sampling, schema, session, testing, thunk, time, tool,
+    requirement, sampling, schema, session, stream_check, testing, text, thunk, time, tool,
 };
 
 // Sessions and what their calls give.
-pub use mellea_core::{Error, ErrorKind, ModelOutput, Output, Result, Session, SessionBuilder, Thunk};
+pub use mellea_core::{
+    Delta, Error, ErrorKind, ModelOutput, Output, Result, Session, SessionBuilder, Thunk, join_all, try_join_all,
+};
 // What a call is made of.
 pub use mellea_core::{
-    Component, Document, Message, ModelOption, ModelOptions, Prompts, Queryable, Representation, Role, Schema, Tool, ToolError,
-    Tools,
+    Answer, Component, Document, Message, ModelOption, ModelOptions, Prompts, Queryable, Representation, Role, Schema, Tool,
+    ToolError, Tools,
 };
 // What must hold, and how often to try.
 pub use mellea_core::{
-    Attempt, MultiTurn, RejectionSampling, RepairTemplate, Requirement, SamplingResult, SamplingStrategy, ValidationResult,
-    check, req,
+    Attempt, MultiTurn, RejectionSampling, RepairTemplate, Requirement, SamplingResult, SamplingStrategy, StreamCheck,
+    StreamVerdict, ValidationResult, check, ensure, req,
 };
 // What a session remembers, and who answers.
 pub use mellea_core::{Backend, BackendExt, ChatContext, Context, SimpleContext};
@@ -35,6 +37,7 @@ pub use mellea_core::Generative;
 pub use mellea_macros::{generative, tool};
 
 // The macro that runs the suite of `testing::conformance`.
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub use mellea_core::backend_conformance;
 
@@ -68,11 +71,21 @@ pub use mellea_core::__private;
 ///
 /// A type that a model answers with derives `Deserialize` and `JsonSchema`. The derives need `serde` and
 /// `schemars` among the program's own dependencies.
+///
+/// No method of its traits hides one of the standard library:
+///
+/// ```
+/// use mellea::prelude::*;
+///
+/// let answer = String::from("42");
+/// assert_eq!(answer.parse::<u32>(), Ok(42));
+/// assert_eq!("42".parse::<u32>(), Ok(42));
+/// ```
 pub mod prelude {
     pub use crate::{
         ChatContext, Component, Document, Error, ErrorKind, Message, ModelOption, ModelOptions, MultiTurn, Output,
-        RejectionSampling, RepairTemplate, Requirement, Session, SimpleContext, Tools, ValidationResult, check, generative, req,
-        start_session, tool,
+        RejectionSampling, RepairTemplate, Requirement, Session, SimpleContext, Tools, ValidationResult, check, ensure,
+        generative, join_all, req, start_session, tool, try_join_all,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

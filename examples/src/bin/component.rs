@@ -1,7 +1,7 @@
 //! Your own component, with its own template and its own way to read the answer.
 
 use mellea::prelude::*;
-use mellea::{ModelOutput, Prompts, Representation, Result};
+use mellea::{Answer, Prompts, Representation, Result};
 
 #[derive(Debug)]
 struct Sum(i64, i64);
@@ -13,15 +13,15 @@ impl Component for Sum {
         Ok(Representation::inline("sum", "What is {{ a }} + {{ b }}?").arg("a", self.0).arg("b", self.1))
     }
 
-    fn parse(&self, output: &ModelOutput) -> Result<i64> {
-        output.text.trim().parse().map_err(|_| ErrorKind::Parse(format!("{:?} is no number", output.text)).into())
+    fn read(&self, answer: &Answer<'_>) -> Result<i64> {
+        answer.text().trim().parse().map_err(|_| ErrorKind::Parse(format!("{:?} is not a number", answer.text())).into())
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let m = mellea::start_session().backend("hf").await?;
-    let sum = m.act(Sum(12, 5)).require(req("between the two").validate_value(|sum: &i64| (0..100).contains(sum)));
+    let sum = m.act(Sum(12, 5)).ensure("between the two", |sum: &i64| (0..100).contains(sum));
     println!("prompt: {}", sum.clone().preview().await?.messages[0].text());
     println!("12 + 5 = {}", sum.await?);
 

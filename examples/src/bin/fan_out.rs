@@ -10,6 +10,8 @@ async fn main() -> mellea::Result<()> {
     let both =
         m.instruct("Classify the sentiment of the text.").grounding("anna", &anna).grounding("ben", &ben).preview().await?;
     println!("{}", both.messages[0].text());
-    println!("\nfirst token after {:?} and {:?}", anna.await?.time_to_first_token, ben.await?.time_to_first_token);
+    for note in [anna.await?, ben.await?] {
+        println!("\n{note}\nfirst token after {:?}", note.output().time_to_first_token);
+    }
     Ok(())
 }

@@ -20,10 +20,10 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
         "mellea-core",
         &[
             ("futures_core", "streams of events and answers are `Stream`"),
+            ("futures_util", "`join_all` and `try_join_all` name the futures that they give"),
             ("schemars", "schemas are made from its derive"),
             ("serde", "what is recorded, sent or read is serialisable"),
             ("serde_json", "JSON is `Value` on every path: options, tool arguments, schemas"),
-            ("thiserror", "errors derive their `Error`"),
             ("tokio", "cancellation and time"),
         ],
     ),

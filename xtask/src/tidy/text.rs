@@ -180,7 +180,6 @@ mod tests {
             ("a.md", "It is not a PNG. There is no other, for everything.\n"),
             ("src/b.rs", "//! A file.\nconst A: &str = \"inside of\"; // inside of\n"),
             ("a.json", "inside of"),
-            ("crates/mellea-core/a.md", "inside of"),
         ] {
             assert_eq!(found(path, content), [""; 0], "{path}");
         }

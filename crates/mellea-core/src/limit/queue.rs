@@ -1,8 +1,8 @@
 //! Time limits that do not count the time in a limiter's queue.
 //!
 //! Who limits the time of a call means the time that the service takes. A call that waits for its
-//! turn among many must not fail because it waited; so the queue tells the limits around it, by way
-//! of the task.
+//! turn among many must not fail because it waited; so the queue tells the limits around it
+//! through the task.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

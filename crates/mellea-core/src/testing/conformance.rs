@@ -335,6 +335,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
 /// of its own. The test `report` writes to standard error how many rules apply, and why others do
 /// not. See [`conformance`](crate::testing::conformance).
 #[macro_export]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 macro_rules! backend_conformance {
     ($suite:ident, $fixture:expr) => {
         $crate::backend_conformance! {

@@ -14,6 +14,7 @@
 #[cfg(any(test, feature = "testing"))]
 mod cassette;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod conformance;
 #[cfg(any(test, feature = "testing"))]
 mod difference;
@@ -30,12 +31,16 @@ mod replay;
 mod scripted;
 
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub use cassette::Cassette;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub use generate::{sample_value, schema_backend};
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub use record::Recorder;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub use replay::Replayer;
 pub use scripted::{Reply, ScriptedBackend};
 
