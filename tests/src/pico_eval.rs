@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use mellea::backend::{ChatRequest, Event, Format};
+use mellea::message::Messages;
 use mellea::options::RequestOptions;
 use mellea::tool::ToolSpec;
-use mellea::message::Messages;
 use mellea::{Attempt, Backend, HuggingFace, Message, ModelOption, RepairTemplate, Schema, Session, req};
 use serde::Deserialize;
 use serde_json::{Value, json};

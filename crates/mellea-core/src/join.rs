@@ -38,8 +38,6 @@ pub fn join_all<C: IntoFuture>(calls: impl IntoIterator<Item = C>) -> JoinAll<C:
 /// assert_eq!(*capitals[0], "Paris");
 /// # Ok::<(), mellea_core::Error>(()) }).unwrap();
 /// ```
-pub fn try_join_all<T, C: IntoFuture<Output = Result<T>>>(
-    calls: impl IntoIterator<Item = C>,
-) -> TryJoinAll<C::IntoFuture> {
+pub fn try_join_all<T, C: IntoFuture<Output = Result<T>>>(calls: impl IntoIterator<Item = C>) -> TryJoinAll<C::IntoFuture> {
     futures_util::future::try_join_all(calls.into_iter().map(IntoFuture::into_future))
 }

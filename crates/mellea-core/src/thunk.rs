@@ -14,8 +14,8 @@ use futures_util::FutureExt;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
-pub use crate::generate::Delta;
 use crate::error::{Error, ErrorKind, Result};
+pub use crate::generate::Delta;
 use crate::generate::{self, AnyValue, Done, Shared};
 use crate::output::ModelOutput;
 

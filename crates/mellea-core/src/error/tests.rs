@@ -106,10 +106,7 @@ fn foreign_text_cannot_leave_its_line() {
         ErrorKind::Tool { tool: attack.clone(), reason: attack.clone() },
         ErrorKind::UncheckedRequirements(vec![attack.clone(); 40]),
         ErrorKind::config("x", attack.clone()),
-        ErrorKind::SchemaMismatch {
-            faults: vec![crate::schema::Mismatch::new(attack.clone(), "x", attack.clone())],
-            more: 0,
-        },
+        ErrorKind::SchemaMismatch { faults: vec![crate::schema::Mismatch::new(attack.clone(), "x", attack.clone())], more: 0 },
     ] {
         let alone = kind.to_string();
         let error = Error::new(kind).at(&attack, &attack).with_hint(attack.clone());

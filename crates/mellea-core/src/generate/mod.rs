@@ -179,7 +179,13 @@ impl Limits {
         let silence = self.silence.and_then(|limit| Some((tokio::time::Instant::now().checked_add(limit)?, phase, limit)));
         let total = self.total.map(|(at, limit)| (at, TimeoutPhase::Total, limit));
         let (at, phase, limit) = match (silence, total) {
-            (Some(silence), Some(total)) => if silence.0 <= total.0 { silence } else { total },
+            (Some(silence), Some(total)) => {
+                if silence.0 <= total.0 {
+                    silence
+                } else {
+                    total
+                }
+            }
             (one, other) => one.or(other)?,
         };
         Some((at, late(phase, limit)))

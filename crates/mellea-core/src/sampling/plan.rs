@@ -190,10 +190,12 @@ impl Plan {
         if backend.provider() != self.backend.provider() {
             for layer in &mut layers {
                 // Credentials and the like, in one provider's own words, are not another's business.
-                warnings.extend(layer.take_extra().into_iter().map(|(option, _)| Warning::UnsupportedOption {
-                    option,
-                    provider: backend.provider().to_owned(),
-                }));
+                warnings.extend(
+                    layer
+                        .take_extra()
+                        .into_iter()
+                        .map(|(option, _)| Warning::UnsupportedOption { option, provider: backend.provider().to_owned() }),
+                );
             }
         }
         let [session, call] = &layers;

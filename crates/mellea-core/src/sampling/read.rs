@@ -7,8 +7,8 @@ use crate::backend::Format;
 use crate::component::{Answer, DynComponent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{self, AnyValue};
-use crate::schema::{Reading, read_answer};
 use crate::output::{FinishReason, ModelOutput, Warning};
+use crate::schema::{Reading, read_answer};
 
 /// What is done with an answer that was cut at the token limit or by a provider's filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

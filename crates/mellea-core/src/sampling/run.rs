@@ -197,4 +197,3 @@ pub(crate) fn recorded(error: Error, attempts: &[Attempt]) -> Error {
     };
     error.with_attempts(attempts.into())
 }
-

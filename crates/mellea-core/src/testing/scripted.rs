@@ -380,7 +380,7 @@ impl Backend for ScriptedBackend {
         let mut outputs = Vec::with_capacity(requests.len());
         for request in requests {
             self.note(|script, most| script.completions.add(Arc::new(request.clone()), most));
-                        let chat = ChatRequest::new([Message::user(request.prompt.as_str())]).options(request.options);
+            let chat = ChatRequest::new([Message::user(request.prompt.as_str())]).options(request.options);
             outputs.push(self.reply(&chat).and_then(|reply| {
                 let mut output = ModelOutput { provider: "scripted".into(), model: "script".into(), ..ModelOutput::default() };
                 if let Some(error) = reply.refusal {

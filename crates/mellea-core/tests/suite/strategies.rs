@@ -103,9 +103,7 @@ impl<B: Backend + Clone> SamplingStrategy for Escalate<B> {
         match so_far.last() {
             None => Next::again(),
             Some(last) if last.failure().is_some() => Next::again().backend(self.0.clone()),
-            Some(last) => {
-                Next::repair(last.complaints()).backend(self.0.clone()).option(ModelOption::Temperature, 0.1)
-            }
+            Some(last) => Next::repair(last.complaints()).backend(self.0.clone()).option(ModelOption::Temperature, 0.1),
         }
     }
 

@@ -7,9 +7,7 @@ use futures_util::StreamExt;
 use mellea_core::blocking::Wait;
 use mellea_core::testing::{Reply, ScriptedBackend};
 use mellea_core::tool::{FunctionTool, tool_fn};
-use mellea_core::{
-    Capabilities, ChatContext, Delta, ErrorKind, Role, Session, ToolCall, ToolChoice, Usage, check, req,
-};
+use mellea_core::{Capabilities, ChatContext, Delta, ErrorKind, Role, Session, ToolCall, ToolChoice, Usage, check, req};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
