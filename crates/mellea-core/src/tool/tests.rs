@@ -268,10 +268,10 @@ async fn no_rule_is_passed_by() {
     assert!(run("pay", json!({"sum": 1_000_000})).await.contains("no such argument"));
     assert!(run("pay", json!({"amount": 1_000_000})).await.contains("at most 100"));
     assert!(!tools.run(&call("pay", json!({"sum": 7})), &strict).await.outcome.is_ok());
-    assert_eq!(run("turn", json!({"result": "FIRST"})).await, "true");
-    assert!(run("turn", json!({"result": "third"})).await.starts_with("error"));
-    assert_eq!(run("area", json!({"result": {"kind": "Circle", "radius": "2"}})).await, "12");
-    assert!(run("area", json!({"result": {"kind": "Square", "radius": 2}})).await.contains("/result/side"));
+    assert_eq!(run("turn", json!({"value": "FIRST"})).await, "true");
+    assert!(run("turn", json!({"value": "third"})).await.starts_with("error"));
+    assert_eq!(run("area", json!({"value": {"kind": "Circle", "radius": "2"}})).await, "12");
+    assert!(run("area", json!({"value": {"kind": "Square", "radius": 2}})).await.contains("/value/side"));
 }
 
 #[test]

@@ -188,6 +188,6 @@ async fn what_tools_cost_is_kept_when_the_next_request_fails() {
 async fn validators_see_the_tools_in_the_context() {
     let (thermometer, _) = thermometer();
     let m = Session::new(ScriptedBackend::new([look("Paris"), Reply::text("21 degrees")]));
-    let looked = req("Look it up.").validate_with(|c| c.context().view().iter().any(|m| m.role == Role::Tool));
+    let looked = req("Look it up.").validate_with(|c| c.context().newest_first().any(|e| e.to_message().role == Role::Tool));
     m.instruct("How warm?").tool(thermometer).require(looked).await.unwrap();
 }
