@@ -37,7 +37,10 @@ async fn forms_that_cannot_be_enforced() {
     let m = chat().await;
     for regex in ["(", "(?=look)ahead"] {
         let call = m.instruct("Go.").matching(regex);
-        fails(&m, call.into_future(), |k| matches!(k, ErrorKind::SchemaUnsupported { .. } | ErrorKind::Unsupported { .. })).await;
+        fails(&m, call.into_future(), |k| {
+            matches!(k, ErrorKind::SchemaUnsupported { .. } | ErrorKind::Unsupported { .. } | ErrorKind::InvalidOption { .. })
+        })
+        .await;
     }
 }
 
