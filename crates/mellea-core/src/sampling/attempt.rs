@@ -80,6 +80,11 @@ impl Attempt {
         self.carried.iter().chain(&self.rounds).cloned().collect()
     }
 
+    /// Whether its answer rests on tools that ran.
+    pub(super) fn ran_tools(&self) -> bool {
+        !(self.carried.is_empty() && self.rounds.is_empty())
+    }
+
     /// The messages of [`all_rounds`](Self::all_rounds).
     pub(super) fn transcript(&self) -> Vec<Message> {
         self.carried.iter().chain(&self.rounds).flat_map(ToolRound::messages).collect()

@@ -50,6 +50,18 @@ pub(super) struct Step {
     pub(super) more: Vec<Message>,
 }
 
+impl Step {
+    /// Whether it asks the same again and changes nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        let Self { ask, options, system_prompt, format, backend, question, more } = self;
+        matches!(ask, Ask::Again)
+            && options.is_empty()
+            && (system_prompt.is_none() && format.is_none() && backend.is_none())
+            && question.is_none()
+            && more.is_empty()
+    }
+}
+
 impl Next {
     fn ask(ask: Ask) -> Self {
         Self(Some(Box::new(Step { ask, ..Step::default() })))

@@ -133,6 +133,18 @@ impl Plan {
         }
     }
 
+    /// The first request once more, if the step changes nothing and no tools have run.
+    ///
+    /// # Errors
+    /// The step, if there is more to it.
+    pub(super) fn same_again(&self, step: Box<Step>, first: &First, attempts: &[Attempt]) -> Result<Prepared, Box<Step>> {
+        if !step.is_plain() || attempts.iter().any(Attempt::ran_tools) {
+            return Err(step);
+        }
+        let (backend, request) = (Arc::clone(&self.backend), Arc::clone(&first.request));
+        Ok(Prepared { backend, request, warnings: Vec::new(), carried: Vec::new() })
+    }
+
     /// The next attempt, as the strategy wants it.
     pub(super) async fn prepare(
         &self,
@@ -145,42 +157,35 @@ impl Plan {
         let Step { ask, options, system_prompt, format, backend, question, more } = step;
         let carried = attempts.iter().rev().map(Attempt::all_rounds).find(|rounds| !rounds.is_empty()).unwrap_or_default();
         let backend = backend.unwrap_or_else(|| Arc::clone(&self.backend));
-        let unchanged = matches!(ask, Ask::Again) && question.is_none() && more.is_empty() && carried.is_empty();
         let same_settings = options.is_empty() && system_prompt.is_none() && Arc::ptr_eq(&backend, &self.backend);
         let mut warnings = Vec::new();
-        let mut request = if unchanged && same_settings {
-            Arc::clone(&first.request)
-        } else {
-            let mut resolved = match same_settings {
-                true => self.resolved.clone(),
-                false => self.resolve(&*backend, &options, &mut warnings)?,
-            };
-            if system_prompt.is_some() {
-                resolved.system_prompt = system_prompt;
-            }
-            let transcript = || carried.iter().flat_map(super::ToolRound::messages).map(Arc::new);
-            let mut asked: Vec<Arc<Message>> = match (question, ask) {
-                (Some(question), _) => question.into_iter().map(Arc::new).chain(transcript()).collect(),
-                (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
-                (None, Ask::Repair(reasons)) if carried.is_empty() => {
-                    let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).await?;
-                    repaired.messages.into_iter().map(Arc::new).collect()
-                }
-                // What the tools said stands between the question and the repair.
-                (None, Ask::Repair(reasons)) => {
-                    let last = attempts.last();
-                    let answer = last.and_then(answered).map(Arc::new);
-                    let told = Arc::new(self.told(reasons, last)?);
-                    first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
-                }
-                (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
-            };
-            asked.extend(more.into_iter().map(Arc::new));
-            Arc::new(self.request(&resolved, context, first.request.format.clone(), &first.tools, asked)?)
+        let mut resolved = match same_settings {
+            true => self.resolved.clone(),
+            false => self.resolve(&*backend, &options, &mut warnings)?,
         };
-        if let Some(format) = format {
-            Arc::make_mut(&mut request).format = format;
+        if system_prompt.is_some() {
+            resolved.system_prompt = system_prompt;
         }
+        let transcript = || carried.iter().flat_map(super::ToolRound::messages).map(Arc::new);
+        let mut asked: Vec<Arc<Message>> = match (question, ask) {
+            (Some(question), _) => question.into_iter().map(Arc::new).chain(transcript()).collect(),
+            (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
+            (None, Ask::Repair(reasons)) if carried.is_empty() => {
+                let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).await?;
+                repaired.messages.into_iter().map(Arc::new).collect()
+            }
+            // What the tools said stands between the question and the repair.
+            (None, Ask::Repair(reasons)) => {
+                let last = attempts.last();
+                let answer = last.and_then(answered).map(Arc::new);
+                let told = Arc::new(self.told(reasons, last)?);
+                first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
+            }
+            (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
+        };
+        asked.extend(more.into_iter().map(Arc::new));
+        let format = format.unwrap_or_else(|| first.request.format.clone());
+        let request = Arc::new(self.request(&resolved, context, format, &first.tools, asked)?);
         Ok(Prepared { backend, request, warnings, carried })
     }
 

@@ -94,8 +94,15 @@ pub(crate) async fn sample(
                 Ok(step) => step,
                 Err(reason) => break Some(reason),
             };
-            let prepared = clock.within(plan.prepare(step, &first, context, action, &ended.attempts)).await;
-            match prepared.and_then(std::convert::identity) {
+            // Most attempts ask what the first asked. Others are boxed, as what is large and rare should be.
+            let prepared = match plan.same_again(step, &first, &ended.attempts) {
+                Ok(prepared) => Ok(prepared),
+                Err(step) => {
+                    let prepare = Box::pin(plan.prepare(*step, &first, context, action, &ended.attempts));
+                    clock.within(prepare).await.and_then(std::convert::identity)
+                }
+            };
+            match prepared {
                 Ok(prepared) => {
                     started += 1;
                     if let (Some(pieces), Some(last)) = (pieces, ended.attempts.last()) {
@@ -163,7 +170,7 @@ pub(crate) async fn sample(
 }
 
 /// What the strategy wants next, or why there is no further attempt.
-fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<Step, StopReason> {
+fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<Box<Step>, StopReason> {
     if let Some(error) = &ended.failure {
         return Err(StopReason::Error(error.clone()));
     }
@@ -176,9 +183,9 @@ fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<S
     }
     let next = guarded(|| plan.strategy.next(&Progress::new(&ended.attempts, started))).map_err(StopReason::Error)?;
     match next.0 {
-        Some(step) => Ok(*step),
+        Some(step) => Ok(step),
         // A call that makes no attempt at all has no result: the first is always made.
-        None if started == 0 => Ok(Step::default()),
+        None if started == 0 => Ok(Box::default()),
         None => Err(StopReason::Strategy),
     }
 }

@@ -66,7 +66,7 @@ impl Turn<'_> {
         }
         let attempt = Attempt::new(number, Arc::clone(&request), carried);
         *lane.record() = Some(attempt);
-        let result = self.answer(&*backend, &request, warnings, lane).await;
+        let result = Box::pin(self.answer(&*backend, &request, warnings, lane)).await;
         let attempt = lane.record().take();
         let mut attempt = attempt.unwrap_or_else(|| Attempt::new(number, request, Vec::new()));
         let value = match result {
@@ -104,7 +104,7 @@ impl Turn<'_> {
             if last {
                 Arc::make_mut(&mut asked).options.tool_choice = Some(ToolChoice::None);
             }
-            let output = self.generate(backend, &asked, &warnings, lane).await?;
+            let output = Box::pin(self.generate(backend, &asked, &warnings, lane)).await?;
             if limit > 0 && !output.tool_calls.is_empty() {
                 if last {
                     return Err(Error::from(ErrorKind::ToolRounds { limit }).with_partial(output));
@@ -125,7 +125,7 @@ impl Turn<'_> {
                     again.format.clone_from(&request.format);
                     again.tools.clear();
                     again.options.tool_choice = None;
-                    let output = self.generate(backend, &asked, &warnings, lane).await?;
+                    let output = Box::pin(self.generate(backend, &asked, &warnings, lane)).await?;
                     break self.read(format, request, output);
                 }
                 value => break (output, value),

@@ -84,9 +84,9 @@ impl Call {
     /// Runs the call, and commits its turn if it succeeded.
     pub(super) async fn sample<C: Component>(&self, action: &C) -> Result<SamplingResult<C::Output>> {
         let snapshot = self.session.snapshot();
-        let plan = self.plan()?;
+        let plan = Box::new(self.plan()?);
         let clock = Clock::start(&plan.strategy.budget());
-        let first = clock.within(plan.first(&snapshot.context, action)).await??;
+        let first = clock.within(Box::pin(plan.first(&snapshot.context, action))).await??;
         let found = Box::pin(sampling::sample(&plan, &snapshot.context, action, first, clock, None)).await?;
         let (value, found) = self.session.settle(&snapshot, found)?;
         Ok(found.with_value(value.and_then(only)))
@@ -100,10 +100,10 @@ impl Call {
             // What has been shown is hard to take back: a stream tries again only if the call says so.
             self.set_strategy(sampling::RejectionSampling::new(1));
         }
-        let mut plan = self.plan()?;
+        let mut plan = Box::new(self.plan()?);
         plan.resolved.options.stream |= streamed;
         let clock = Clock::start(&plan.strategy.budget());
-        let first = clock.within(plan.first(&snapshot.context, &*action)).await??;
+        let first = clock.within(Box::pin(plan.first(&snapshot.context, &*action))).await??;
         plan.check(&first)?;
         let session = self.session;
         Thunk::spawn(move |pieces| async move {
