@@ -1,7 +1,7 @@
 //! What repair is worth on a small real model: how many first failures each strategy rescues.
 //!
 //! ```text
-//! cargo run -p mellea-tests --bin repair-eval -- DIRECTORY [TEMPLATE [TEXTS]]
+//! cargo run -p mellea-tests --bin repair-eval -- DIRECTORY [TEMPLATES [TEXTS]]
 //! ```
 //!
 //! The directory holds a model in the form of transformers; the figures in use are those of
@@ -9,11 +9,13 @@
 //! enforces none, so that it fails often and what it writes is checked afterwards. Each strategy gets three
 //! attempts. The first is the same for all of them, so the failures that they have to mend are the same too.
 //!
-//! A template file is tried in place of the library's `repair`; a number takes so many texts of each task. With
+//! A folder of templates (`repair.jinja` and the like) is tried in place of the library's, `-` stands for none; a
+//! number takes so many texts of each task. With
 //! `REPAIR_EVAL_TRACE` set, every attempt after a first failure is shown. The program fails if a strategy that
 //! repairs rescues fewer than asking again does.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -136,7 +138,7 @@ impl Backend for Unconstrained {
 }
 
 /// The most tokens of an answer.
-const LIMIT: i64 = 80;
+const LIMIT: i64 = 48;
 
 /// The strategies, the plain one first.
 fn strategies() -> [(&'static str, Arc<dyn SamplingStrategy>); 3] {
@@ -201,27 +203,34 @@ impl Outcome {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let directory = args.next().ok_or("say the directory of a model")?;
-    let prompts = match args.next().filter(|file| file != "-") {
-        Some(file) => Prompts::new().replace("repair", std::fs::read_to_string(file)?)?,
-        None => Prompts::new(),
-    };
+    let mut prompts = Prompts::new();
+    if let Some(templates) = args.next().filter(|folder| folder != "-") {
+        for name in Prompts::NAMES {
+            let file = Path::new(&templates).join(name).with_extension("jinja");
+            if file.exists() {
+                prompts = prompts.replace(name, std::fs::read_to_string(file)?)?;
+            }
+        }
+    }
     let texts: usize = args.next().map_or(Ok(usize::MAX), |n| n.parse())?;
-    let model = Unconstrained(HuggingFace::load(directory).await?);
+    let model = HuggingFace::builder(directory).threads(1).build().await?;
     // Attempts have seeds of their own, so that only equal attempts share an answer: the first ones.
-    let backend = model.cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
+    let backend = Unconstrained(model).cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
     let m = Session::builder(backend).prompts(prompts).build();
 
-    println!("{:<8} {:<10} {:<18} {:>7} {:>7} {:>7} {:>8}", "task", "failures", "strategy", "rescued", "second", "third", "tokens");
+    println!(
+        "{:<8} {:<10} {:<18} {:>7} {:>7} {:>7} {:>8}",
+        "task", "failures", "strategy", "rescued", "second", "third", "tokens"
+    );
     let mut all = Outcome::default();
-    for (task, outcome) in [
-        ("rating", measure::<Rating>(&m, RATE, &REVIEWS, texts).await?),
-        ("date", measure::<When>(&m, FIND_DATE, &DATES, texts).await?),
-        ("e-mail", measure::<Contact>(&m, FIND_EMAIL, &CONTACTS, texts).await?),
-        ("list", measure::<Keywords>(&m, LIST, &TEXTS, texts).await?),
-    ] {
+    let mut done = |task: &str, outcome: Outcome| {
         outcome.print(task);
-        all = all.plus(&outcome);
-    }
+        all = std::mem::take(&mut all).plus(&outcome);
+    };
+    done("rating", measure::<Rating>(&m, RATE, &REVIEWS, texts).await?);
+    done("date", measure::<When>(&m, FIND_DATE, &DATES, texts).await?);
+    done("e-mail", measure::<Contact>(&m, FIND_EMAIL, &CONTACTS, texts).await?);
+    done("list", measure::<Keywords>(&m, LIST, &TEXTS, texts).await?);
     all.print("all");
     let [plain, repairs @ ..] = all.scores;
     match repairs.iter().all(|score| score.rescued() >= plain.rescued()) {
