@@ -138,7 +138,7 @@ impl Backend for Unconstrained {
 }
 
 /// The most tokens of an answer.
-const LIMIT: i64 = 48;
+const LIMIT: i64 = 120;
 
 /// The strategies, the plain one first.
 fn strategies() -> [(&'static str, Arc<dyn SamplingStrategy>); 3] {
