@@ -1,18 +1,19 @@
 //! What repair is worth on a small real model: how many first failures each strategy rescues.
 //!
 //! ```text
-//! cargo run -p mellea-tests --bin repair-eval -- DIRECTORY [TEMPLATES [TEXTS]]
+//! cargo run --release -p mellea-tests --bin repair-eval -- DIRECTORY [TEMPLATES [TEXTS]]
 //! ```
 //!
-//! The directory holds a model in the form of transformers; the figures in use are those of
+//! The directory holds a model in the form of transformers; the tasks are made for
 //! SmolLM2-135M-Instruct. The model is asked for typed answers without their schemas, as by a server that
 //! enforces none, so that it fails often and what it writes is checked afterwards. Each strategy gets three
 //! attempts. The first is the same for all of them, so the failures that they have to mend are the same too.
 //!
 //! A folder of templates (`repair.jinja` and the like) is tried in place of the library's, `-` stands for none; a
-//! number takes so many texts of each task. With
-//! `REPAIR_EVAL_TRACE` set, every attempt after a first failure is shown. The program fails if a strategy that
-//! repairs rescues fewer than asking again does.
+//! number takes so many texts of each task. With `REPAIR_EVAL_TRACE` set, every attempt after a first failure is
+//! shown. The program fails if a strategy that repairs rescues fewer than asking again does.
+//!
+//! All texts take up to 280 answers of up to 120 tokens: run it alone on the machine, in a release build.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -213,7 +214,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let texts: usize = args.next().map_or(Ok(usize::MAX), |n| n.parse())?;
-    let model = HuggingFace::builder(directory).threads(1).build().await?;
+    let model = HuggingFace::load(directory).await?;
     // Attempts have seeds of their own, so that only equal attempts share an answer: the first ones.
     let backend = Unconstrained(model).cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
     let m = Session::builder(backend).prompts(prompts).build();
