@@ -39,6 +39,10 @@ On demand:
   integration <suite>   suites beside a real server, or against live services; alone it lists them
   bench [arguments]     the benchmarks; arguments go to them, such as a name to filter by
   pico-eval [arguments] the figures of the demonstration model, in a release build
+  repair-eval --model <dir>
+                        how many first failures each strategy rescues on a real model, without its schemas;
+                        the directory is in the form of transformers, such as SmolLM2-135M-Instruct;
+                        then, if wanted, a folder of templates to try (or -) and how many texts of each task
   help                  this page
 
 All tasks build the same things with the same features, so what one has compiled the next finds ready.";
@@ -46,7 +50,7 @@ All tasks build the same things with the same features, so what one has compiled
 /// A task's work.
 type Task = fn(&Workspace, &[String], &mut Steps);
 
-const TASKS: [(&str, Task); 12] = [
+const TASKS: [(&str, Task); 13] = [
     ("ci", ci),
     ("check", |workspace, _, steps| check(workspace, steps)),
     ("features", |workspace, _, steps| steps.run("features", || features::check(workspace))),
@@ -59,10 +63,11 @@ const TASKS: [(&str, Task); 12] = [
     ("integration", integration::run),
     ("bench", |workspace, arguments, steps| steps.run("bench", || run::bench(workspace, arguments))),
     ("pico-eval", |workspace, arguments, steps| steps.run("pico-eval", || run::pico_eval(workspace, arguments))),
+    ("repair-eval", |workspace, arguments, steps| steps.run("repair-eval", || run::repair_eval(workspace, arguments))),
 ];
 
 /// What tasks take arguments; for the others one is a mistake.
-const WITH_ARGUMENTS: [&str; 4] = ["fixtures", "integration", "bench", "pico-eval"];
+const WITH_ARGUMENTS: [&str; 5] = ["fixtures", "integration", "bench", "pico-eval", "repair-eval"];
 
 /// The cheap steps first, then those that only check, then those that compile to the end. Checks share
 /// their artefacts with each other, and tests with examples.

@@ -14,6 +14,9 @@ const EXAMPLES: &str = "mellea-examples";
 /// The binary that measures the demonstration model.
 const PICO_EVAL: &str = "pico-eval";
 
+/// The binary that measures repair on a real model.
+const REPAIR_EVAL: &str = "repair-eval";
+
 /// The most time that one example may take.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(300);
 
@@ -83,9 +86,22 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<(), F
 }
 
 pub(crate) fn pico_eval(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {
-    let has_it = |member: &&Member| member.binaries.iter().any(|name| name == PICO_EVAL);
-    let package = workspace.members.iter().find(has_it).ok_or_else(|| format!("no package has a binary `{PICO_EVAL}`"))?;
-    let run = ["run", "--release", "--package", &package.name, "--bin", PICO_EVAL, "--"];
+    binary(workspace, PICO_EVAL, arguments)
+}
+
+/// Takes `--model DIR`, and hands on what follows.
+pub(crate) fn repair_eval(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {
+    match arguments {
+        [flag, arguments @ ..] if flag == "--model" && !arguments.is_empty() => binary(workspace, REPAIR_EVAL, arguments),
+        _ => Err("say `--model` and a directory in the form of transformers".into()),
+    }
+}
+
+/// Runs a binary of the workspace, built for release.
+fn binary(workspace: &Workspace, name: &str, arguments: &[String]) -> Result<(), Failure> {
+    let has_it = |member: &&Member| member.binaries.iter().any(|binary| binary == name);
+    let package = workspace.members.iter().find(has_it).ok_or_else(|| format!("no package has a binary `{name}`"))?;
+    let run = ["run", "--release", "--package", &package.name, "--bin", name, "--"];
     cargo::run(strings(run).chain(arguments.iter().cloned()))
 }
 
@@ -124,5 +140,8 @@ mod tests {
     fn what_does_not_exist_is_an_error() {
         assert!(bench(&empty(), &[]).is_err());
         assert!(pico_eval(&empty(), &[]).unwrap_err().to_string().contains(PICO_EVAL));
+        let model = ["--model".to_owned(), "somewhere".to_owned()];
+        assert!(repair_eval(&empty(), &model).unwrap_err().to_string().contains(REPAIR_EVAL));
+        assert!(repair_eval(&empty(), &[]).unwrap_err().to_string().contains("--model"));
     }
 }
