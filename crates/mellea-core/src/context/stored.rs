@@ -91,7 +91,7 @@ impl Context {
     /// The context as JSON: the name and settings of its policy, and its entries.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if its policy has no name of its own, see [`ContextPolicy::name`].
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if its policy has no name of its own, see [`ContextPolicy::name`].
     pub fn to_json(&self) -> Result<String> {
         of_policy(&*self.policy).map_err(|reason| refused(reason, "implement `ContextPolicy::name`"))?;
         serde_json::to_string(self).map_err(|e| refused(format!("the context cannot be stored: {e}"), "store plain data only"))
@@ -100,7 +100,7 @@ impl Context {
     /// A context that [`to_json`](Self::to_json) wrote, with one of this crate's policies.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is not a stored context, or was stored with another policy.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a stored context, or was stored with another policy.
     pub fn from_json(json: &str) -> Result<Self> {
         let stored = read(json)?;
         let policy = known(&stored.policy).map_err(|reason| refused(reason, "read it with `Context::restore_with`"))?;
@@ -111,7 +111,7 @@ impl Context {
     /// its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is not a stored context, or was stored with a policy of another name.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a stored context, or was stored with a policy of another name.
     pub fn restore_with(json: &str, policy: impl ContextPolicy) -> Result<Self> {
         let stored = read(json)?;
         match (name_and_settings(&stored.policy), policy.name()) {

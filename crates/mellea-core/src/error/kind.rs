@@ -14,7 +14,7 @@ use crate::text::short_line;
 /// The most bytes of an error's sentence that `Display` shows.
 const SHOWN: usize = 8 << 10;
 
-/// What kind of failure an [`Error`] is.
+/// What kind of failure an [`Error`](super::Error) is.
 ///
 /// `Display` is one line of bounded length, whatever the parts hold. [`name`](Self::name) is stable.
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ pub enum ErrorKind {
     },
     /// No attempt met all requirements within the budget.
     RequirementsNotMet {
-        /// How many attempts were made; [`Error::attempts`] has them all.
+        /// How many attempts were made; [`Error::attempts`](super::Error::attempts) has them all.
         attempts: usize,
         /// What the attempt that came closest was refused for, one reason each.
         unmet: Vec<String>,

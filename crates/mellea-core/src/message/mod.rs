@@ -72,7 +72,7 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
     /// Of an assistant's message that calls tools: what its provider wants back with it, see
-    /// [`ModelOutput::replay`].
+    /// [`ModelOutput::replay`](crate::ModelOutput::replay).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Arc<Value>>,
     /// An assistant's tool calls.
