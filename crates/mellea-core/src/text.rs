@@ -27,6 +27,17 @@ const fn place(c: char) -> Place {
     }
 }
 
+/// Whether nobody sees a character that may change how others are shown.
+pub(crate) const fn is_hidden(c: char) -> bool {
+    matches!(place(c), Place::Drop)
+}
+
+/// The start of a text, at most this many bytes and never half a character.
+pub(crate) fn start(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
+}
+
 /// The text on one line: line breaks and tabs become a space (a run of them only one), control
 /// characters, bidirectional controls and characters without width are left out.
 ///
@@ -68,8 +79,7 @@ pub fn bounded(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }
-    let end = (0..=max).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-    let kept = text.get(..end).unwrap_or_default();
+    let kept = start(text, max);
     Cow::Owned(format!("{kept}… ({} bytes in all)", text.len()))
 }
 

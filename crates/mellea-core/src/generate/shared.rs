@@ -16,13 +16,14 @@ pub enum Delta {
     Text(String),
     /// Text of the reasoning.
     Thinking(String),
-    /// A tool is called.
+    /// A tool is called. Text since the last piece of this kind, or since the start, was said on the way to it and
+    /// is not part of the answer.
     ToolStarted(ToolCall),
     /// A tool has ended.
     ToolEnded(ToolResult),
-    /// The text so far was refused, for these reasons, and the answer starts again: drop what came before.
+    /// The text so far was refused, for these reasons, and the answer starts again: drop it.
     Restarted {
-        /// Which attempt begins, counted from 1.
+        /// Which attempt the text that follows belongs to, counted from 1.
         attempt: usize,
         /// Why the last one was refused, one reason each.
         reasons: Vec<String>,
@@ -95,8 +96,8 @@ impl Shared {
             match delta {
                 Delta::Text(text) => output.text.push_str(text),
                 Delta::Thinking(text) => output.thinking.get_or_insert_default().push_str(text),
-                Delta::Restarted { .. } => output = ModelOutput::default(),
-                Delta::ToolStarted(_) | Delta::ToolEnded(_) => {}
+                Delta::Restarted { .. } | Delta::ToolStarted(_) => output = ModelOutput::default(),
+                Delta::ToolEnded(_) => {}
             }
         }
         output

@@ -208,6 +208,8 @@ impl Plan {
         let mut resolved =
             ModelOptions::resolve(all, backend.synonyms()).map_err(|e| e.at(backend.provider(), backend.model()))?;
         resolved.tools = self.resolved.tools.clone();
+        // That somebody watches is not an option of the layers.
+        resolved.options.stream |= self.resolved.options.stream;
         Ok(resolved)
     }
 

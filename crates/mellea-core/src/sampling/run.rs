@@ -135,14 +135,16 @@ pub(crate) async fn sample(
                 break StopReason::Deadline;
             }
             (Ok(Some((attempt, value))), _) => {
-                if let Some(error) = attempt.failure()
-                    && !guarded(|| plan.strategy.survives(&error))?
-                {
-                    ended.failure.get_or_insert(error.in_attempt(attempt.number));
-                }
+                let failure = attempt.failure().map(|error| error.in_attempt(attempt.number));
                 ended.attempts.push(attempt);
                 ended.values.push(value);
-                if guarded(|| plan.strategy.enough(&ended.attempts))? {
+                let broken = |error| recorded(error, &ended.attempts);
+                if let Some(error) = failure
+                    && !guarded(|| plan.strategy.survives(&error)).map_err(broken)?
+                {
+                    ended.failure.get_or_insert(error);
+                }
+                if guarded(|| plan.strategy.enough(&ended.attempts)).map_err(broken)? {
                     break StopReason::Success;
                 }
             }
@@ -157,7 +159,8 @@ pub(crate) async fn sample(
         };
         return Err(recorded(error, &attempts));
     }
-    let chosen = guarded(|| plan.strategy.choose(&attempts))?.min(attempts.len().saturating_sub(1));
+    let chosen = guarded(|| plan.strategy.choose(&attempts)).map_err(|error| recorded(error, &attempts))?;
+    let chosen = chosen.min(attempts.len().saturating_sub(1));
     let found = attempts.get(chosen);
     let stopped = match stopped {
         StopReason::Success if !found.is_some_and(Attempt::succeeded) => StopReason::Strategy,

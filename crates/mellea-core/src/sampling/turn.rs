@@ -121,6 +121,7 @@ impl Turn<'_> {
             match value {
                 Err(error) if free && asked.format.is_none() && error.is_answer_fault() => {
                     self.spend(lane, output.usage);
+                    self.restart(lane, &error);
                     let again = Arc::make_mut(&mut asked);
                     again.format.clone_from(&request.format);
                     again.tools.clear();
@@ -185,6 +186,13 @@ impl Turn<'_> {
         output: Arc<ModelOutput>,
     ) -> (Arc<ModelOutput>, Result<AnyValue>) {
         read(self.action, format, request.options.max_new_tokens, self.plan.refuses_cut(format), self.plan.reading, output)
+    }
+
+    /// Tells who watches that the free answer is void.
+    fn restart(&self, lane: &Lane, error: &Error) {
+        if let (Some(pieces), Some(attempt)) = (self.pieces, lane.record().as_ref()) {
+            pieces.push(Delta::Restarted { attempt: attempt.number, reasons: vec![error.kind().to_string()] });
+        }
     }
 
     fn spend(&self, lane: &Lane, usage: Usage) {

@@ -1,5 +1,8 @@
 //! Text that others wrote, made fit to be told to a model or shown on a line.
 
+use crate::text::is_hidden;
+pub(super) use crate::text::start;
+
 /// How many characters of a name are repeated.
 const MAX_NAME: usize = 64;
 
@@ -25,7 +28,7 @@ fn filtered(text: &str, bytes: usize, chars: usize) -> String {
             blank = !out.is_empty();
             continue;
         }
-        if is_control(c) {
+        if is_hidden(c) {
             continue;
         }
         let gap = usize::from(blank);
@@ -41,23 +44,6 @@ fn filtered(text: &str, bytes: usize, chars: usize) -> String {
         count += gap + 1;
     }
     out
-}
-
-/// Characters that nobody sees and that change how others are shown.
-fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// The start of a text, at most this many bytes and never half a character.
-pub(super) fn start(text: &str, limit: usize) -> &str {
-    let mut end = limit.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -83,7 +69,7 @@ mod tests {
         #[test]
         fn every_text_becomes_a_short_line(text in any::<String>()) {
             let line = line(&text);
-            prop_assert!(!line.chars().any(|c| is_control(c) || (c.is_whitespace() && c != ' ')));
+            prop_assert!(!line.chars().any(|c| is_hidden(c) || (c.is_whitespace() && c != ' ')));
             prop_assert!(line.len() <= text.len() + 3 && line.trim() == line);
         }
     }
