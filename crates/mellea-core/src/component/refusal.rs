@@ -1,6 +1,6 @@
 //! Why an answer was refused, for a model that tries again.
 
-/// What a model is told about its last answer: every fault of it, and what helps to do better.
+/// Feedback for a model on its last answer: everything wrong with it, and what helps to do better.
 ///
 /// It is plain data. A component puts it into its prompt with
 /// [`Representation::repair`](super::Representation::repair); the words are in the template `repair`,

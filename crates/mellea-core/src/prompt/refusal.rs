@@ -1,4 +1,4 @@
-//! What a model is told when its answer was refused.
+//! The feedback that a model reads when its answer was refused.
 
 use minijinja::context;
 
@@ -7,7 +7,7 @@ use crate::component::Refusal;
 use crate::error::Result;
 use crate::text::{bounded, short_line};
 
-/// The most reasons that are told.
+/// The most reasons in one prompt.
 const MAX_REASONS: usize = 20;
 
 /// The most bytes of one reason.

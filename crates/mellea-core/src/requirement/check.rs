@@ -25,7 +25,7 @@ pub(crate) async fn check_all(requirements: &[Requirement], candidate: &Candidat
     .await
 }
 
-/// The verdict on a requirement for which there is no answer to check.
+/// The verdict on a requirement when no answer exists.
 pub(crate) fn verdict_of_nothing(requirement: &Requirement) -> Verdict {
     Verdict { requirement: requirement.description.to_string(), result: ValidationResult::fail("there is no answer to check") }
 }
