@@ -191,3 +191,16 @@ async fn validators_see_the_tools_in_the_context() {
     let looked = req("Look it up.").validate_with(|c| c.context().newest_first().any(|e| e.to_message().role == Role::Tool));
     m.instruct("How warm?").tool(thermometer).require(looked).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_stream_says_that_a_free_answer_is_void() {
+    let (thermometer, _) = thermometer();
+    let mut capabilities = Capabilities::default();
+    capabilities.tools = true;
+    capabilities.json_schema = true;
+    let backend = ScriptedBackend::new([Reply::text("It is warm."), Reply::text(PARIS)]).capabilities(capabilities);
+    let m = Session::new(backend);
+    let stream = m.instruct("How warm?").tool(thermometer).format::<Report>().stream().await.unwrap();
+    let deltas: Vec<Delta> = stream.map(Result::unwrap).collect().await;
+    assert!(matches!(&deltas[..], [Delta::Text(_), Delta::Restarted { attempt: 1, .. }, Delta::Text(json)] if json == PARIS));
+}
