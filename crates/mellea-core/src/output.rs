@@ -66,6 +66,12 @@ impl ModelOutput {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// All text so far was reasoning.
+    pub(crate) fn rethink(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        self.thinking.get_or_insert_default().push_str(&text);
+    }
+
     /// Whether there is neither text nor a tool call.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -204,7 +204,8 @@ impl Client {
         let execute = self.0.http.execute(message);
         let sent = limits.within(place, silence(timeouts.first_byte), TimeoutPhase::FirstToken, execute);
         let http = sent.await.map_err(plain)?.map_err(|error| plain(place.transport(error, timeouts.connect)))?;
-        let response = Response(Box::new(Received { http, place: place.clone(), limits, begun: false, _permit: permit }));
+        let response =
+            Response(Box::new(Received { http, place: place.clone(), limits, begun: false, peeked: None, _permit: permit }));
         if response.0.http.status().is_success() {
             return Ok(response);
         }

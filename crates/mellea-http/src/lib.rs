@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
 pub mod auth;
 mod base;
 mod client;
@@ -19,6 +20,7 @@ pub mod testing;
 mod timeouts;
 mod transport;
 
+pub use answer::Incoming;
 pub use auth::Authorize;
 pub use base::BaseUrl;
 pub use client::{Client, ClientBuilder};

@@ -30,6 +30,8 @@ pub(crate) struct Received {
     pub(crate) limits: Limits,
     /// A part of the body has arrived.
     pub(crate) begun: bool,
+    /// The start of the body, if it was looked at before it was wanted.
+    pub(crate) peeked: Option<Bytes>,
     /// Held until the response is dropped.
     pub(crate) _permit: Option<Permit>,
 }
@@ -111,11 +113,36 @@ impl Response {
 
     /// The next piece of the body; `None` at its end.
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        if let Some(start) = self.0.peeked.take() {
+            return Ok(Some(start));
+        }
         let Received { http, place, limits, begun, .. } = &mut *self.0;
         let phase = if *begun { TimeoutPhase::NextToken } else { TimeoutPhase::FirstToken };
         let next = limits.within(place, limits.idle, phase, http.chunk()).await?;
         *begun = true;
         next.map_err(|error| place.transport(error, limits.connect))
+    }
+
+    /// The start of the body, up to something that is not white space; empty if there is nothing else.
+    ///
+    /// # Errors
+    /// If it does not arrive in time, or is cut off.
+    pub(crate) async fn start(&mut self) -> Result<&[u8]> {
+        /// The most white space that is waited out.
+        const LEAD: usize = 4096;
+        self.check()?;
+        let mut start: Vec<u8> = Vec::new();
+        while start.trim_ascii().len() < 6 && start.len() < LEAD {
+            let Some(chunk) = self.chunk().await? else { break };
+            if start.is_empty() && chunk.trim_ascii_start().len() >= 6 {
+                return Ok(self.0.peeked.insert(chunk).trim_ascii_start());
+            }
+            start.extend_from_slice(&chunk);
+        }
+        if start.is_empty() {
+            return Ok(&[]);
+        }
+        Ok(self.0.peeked.insert(start.into()).trim_ascii_start())
     }
 
     /// The whole body.

@@ -2,20 +2,21 @@
 
 use crate::workspace::Member;
 
-const BACKENDS_MAY_USE: &[&str] = &["mellea-core", "mellea-http"];
+const BACKENDS_MAY_USE: &[&str] = &["mellea-core", "mellea-http", "mellea-wire"];
 
 /// What each package may use of the others. Development dependencies are free.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("mellea-schema", &[]),
     ("mellea-core", &["mellea-schema"]),
     ("mellea-macros", &[]),
     ("mellea-pico", &[]),
-    ("mellea-http", &["mellea-core"]),
-    ("mellea-hf", &["mellea-core", "mellea-pico"]),
+    ("mellea-wire", &["mellea-core"]),
+    ("mellea-http", &["mellea-core", "mellea-wire"]),
+    ("mellea-hf", &["mellea-core", "mellea-pico", "mellea-wire"]),
     ("mellea-ollama", BACKENDS_MAY_USE),
     ("mellea-openai", BACKENDS_MAY_USE),
     ("mellea-watsonx", BACKENDS_MAY_USE),
-    ("mellea-litellm", &["mellea-core", "mellea-http", "mellea-ollama", "mellea-openai", "mellea-watsonx"]),
+    ("mellea-litellm", &["mellea-core", "mellea-http", "mellea-ollama", "mellea-openai", "mellea-watsonx", "mellea-wire"]),
     (
         "mellea",
         &["mellea-core", "mellea-macros", "mellea-hf", "mellea-ollama", "mellea-openai", "mellea-litellm", "mellea-watsonx"],
@@ -40,6 +41,7 @@ const EVERYTHING: &[&str] = &[
     "mellea-pico",
     "mellea-schema",
     "mellea-watsonx",
+    "mellea-wire",
 ];
 
 /// Checks one package's dependencies on the others.

@@ -272,6 +272,8 @@ pub enum Event {
     Text(String),
     /// The next piece of the reasoning.
     Thinking(String),
+    /// All text so far turned out to be reasoning, because only the tag that closes it came.
+    TextWasThinking,
     /// A complete tool call.
     ToolCall(ToolCall),
     /// What is known of the tokens used; later ones update earlier ones.

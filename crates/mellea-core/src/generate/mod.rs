@@ -289,6 +289,12 @@ async fn read(
                     shared.push(Delta::Thinking(text));
                 }
             }
+            Event::TextWasThinking => {
+                output.rethink();
+                if let Some(shared) = shared {
+                    shared.push(Delta::TextWasThinking);
+                }
+            }
             Event::ToolCall(call) => output.tool_calls.push(call),
             Event::Usage(usage) => output.usage.update(usage),
             Event::ResponseId(id) => output.response_id = Some(id),

@@ -16,6 +16,9 @@ pub enum Delta {
     Text(String),
     /// Text of the reasoning.
     Thinking(String),
+    /// All text since the start, or since the last tool or restart, turned out to be reasoning: the model closed a block
+    /// that it had not opened.
+    TextWasThinking,
     /// A tool is called. Text since the last piece of this kind, or since the start, was said on the way to it and
     /// is not part of the answer.
     ToolStarted(ToolCall),
@@ -96,6 +99,7 @@ impl Shared {
             match delta {
                 Delta::Text(text) => output.text.push_str(text),
                 Delta::Thinking(text) => output.thinking.get_or_insert_default().push_str(text),
+                Delta::TextWasThinking => output.rethink(),
                 Delta::Restarted { .. } | Delta::ToolStarted(_) => output = ModelOutput::default(),
                 Delta::ToolEnded(_) => {}
             }

@@ -41,7 +41,7 @@ fn contents(event: &Event) -> usize {
             .sum(),
         Event::Replay(json) | Event::Raw(json) => value(json),
         Event::Warning(warning) => warning.to_string().len(),
-        Event::Usage(_) | Event::Finish(_) => 0,
+        Event::TextWasThinking | Event::Usage(_) | Event::Finish(_) => 0,
     }
 }
 

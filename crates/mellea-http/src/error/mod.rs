@@ -78,10 +78,13 @@ impl Place {
     /// The response is malformed; `path` says where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
+        self.error(ErrorKind::MalformedResponse { path: self.clean(path.into()), reason: self.clean(reason.into()) })
+    }
+
+    /// A text of the service as errors show it.
+    fn clean(&self, text: String) -> String {
         // Secrets first: what is shortened may hold half of one.
-        let redactor = self.0.service.redactor();
-        let clean = |text: String| refusal::shortened(&redactor.text(&text), 300);
-        self.error(ErrorKind::MalformedResponse { path: clean(path.into()), reason: clean(reason.into()) })
+        refusal::shortened(&self.0.service.redactor().text(&text), 300)
     }
 
     /// The response ended before it was complete.
@@ -107,6 +110,21 @@ impl Place {
         match hint {
             Some(hint) => error.with_hint(hint),
             None => error,
+        }
+    }
+
+    /// What keeps an answer at this place from being read.
+    #[must_use]
+    pub fn unread(&self, fault: mellea_wire::Fault) -> Error {
+        use mellea_wire::Fault;
+        match fault {
+            Fault::Refused(error) => self.refused(&error),
+            Fault::Malformed { path, reason } => self.malformed(path, reason),
+            Fault::Interrupted => self.interrupted(),
+            Fault::Broken(reason) => self.error(ErrorKind::Parse(self.clean(reason))),
+            Fault::Repeating(reason) => self.error(ErrorKind::Degenerate(self.clean(reason))),
+            Fault::PromptTruncated { prompt, read } => self.error(ErrorKind::PromptTruncated { prompt, read }),
+            other => self.malformed("", other.to_string()),
         }
     }
 

@@ -108,6 +108,8 @@ impl LineFramer {
 impl Framer for LineFramer {
     type Frame = String;
 
+    const JSON: bool = true;
+
     fn push(&mut self, bytes: &[u8]) {
         self.0.push(bytes);
     }

@@ -22,6 +22,9 @@ pub trait Framer: Send {
     /// The frames.
     type Frame: Send;
 
+    /// Whether frames are JSON texts, so that a body that looks like JSON is cut into frames as well.
+    const JSON: bool = false;
+
     /// Takes the next bytes.
     fn push(&mut self, bytes: &[u8]);
 

@@ -16,7 +16,9 @@ pub struct SseEvent {
 /// Cuts bytes into server-sent events.
 ///
 /// Comments, `id` and `retry` are left out, and so are events without data. Where the standard drops
-/// an event that the stream's end cut off, this gives it: servers forget the last empty line.
+/// an event that the stream's end cut off, this gives it: servers forget the last empty line. Beyond the standard, a
+/// field `error` is an event of that name, and a line that is a JSON object an event of its own: so servers report
+/// errors in the middle of a stream.
 #[derive(Debug)]
 pub struct SseFramer {
     lines: Lines,
@@ -68,6 +70,12 @@ fn field(line: &[u8], event: &mut SseEvent, has_data: &mut bool, limit: usize) -
             *has_data = true;
         }
         b"event" => event.name = text(value)?,
+        // Not in the standard: llama.cpp's server reports errors in a field of their own.
+        b"error" => {
+            "error".clone_into(&mut event.name);
+            event.data = text(value)?;
+            *has_data = true;
+        }
         _ => {}
     }
     Ok(())
@@ -89,6 +97,11 @@ impl Framer for SseFramer {
             if line.is_empty() {
                 if let Some(event) = self.dispatch() {
                     return Some(Ok(event));
+                }
+            } else if line.first() == Some(&b'{') {
+                match text(line) {
+                    Ok(data) => return Some(Ok(SseEvent { name: String::new(), data })),
+                    Err(fault) => return Some(Err(fault)),
                 }
             } else if let Err(fault) = field(line, &mut self.event, &mut self.has_data, self.limit) {
                 return Some(Err(fault));

@@ -208,6 +208,10 @@ fn whole(log: &VecDeque<Event>) -> Option<Arc<[Event]>> {
         content |= match event {
             Event::Text(text) => !text.trim().is_empty(),
             Event::ToolCall(_) => true,
+            Event::TextWasThinking => {
+                content = false;
+                false
+            }
             _ => false,
         };
     }

@@ -192,7 +192,7 @@ pub(super) fn weight(event: &Event) -> usize {
             Event::Logprobs(tokens) => tokens.iter().map(token_weight).sum(),
             Event::Raw(value) | Event::Replay(value) => json(value),
             Event::Finish(FinishReason::Other(text)) => text.len(),
-            Event::Usage(_) | Event::Finish(_) => 0,
+            Event::TextWasThinking | Event::Usage(_) | Event::Finish(_) => 0,
         }
 }
 
