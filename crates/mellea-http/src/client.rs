@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use mellea_core::limit::Limiter;
 use mellea_core::redact::Redactor;
-use mellea_core::{Error, ErrorKind, Result, TimeoutPhase};
+use mellea_core::{ChatRequest, Error, ErrorKind, Result, TimeoutPhase};
+use mellea_wire::Rules;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use tokio::time::Instant;
@@ -46,6 +47,8 @@ struct Inner {
     retry: Retry,
     budget: Budget,
     limiter: Option<Limiter>,
+    /// How answers are read, but for what the request says.
+    rules: Rules,
 }
 
 impl Client {
@@ -94,6 +97,18 @@ impl Client {
     #[must_use]
     pub fn max_requests(&self) -> u32 {
         self.0.retry.attempts.saturating_add(u32::from(self.0.auth.as_ref().is_some_and(|auth| auth.renews())))
+    }
+
+    /// How the answer to a request is to be read: as the settings say, with what the request says. Without
+    /// [`no_text_calls`](crate::ClientSettings::no_text_calls), calls of its tools that are written as text are calls.
+    #[must_use]
+    pub fn rules(&self, request: &ChatRequest) -> Rules {
+        let mut rules = self.0.rules.clone();
+        // A bare object is the answer itself where JSON is asked for.
+        if std::mem::replace(&mut rules.bare_calls, request.format.is_none()) {
+            rules.tools = request.tools.iter().map(|tool| tool.name.clone()).collect();
+        }
+        rules
     }
 
     /// Sends a request, and repeats it where [`Retry`] allows; resolves when the status and headers of
@@ -287,7 +302,11 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`] for an invalid address, header or proxy, and for a key that would
     /// travel unencrypted over the open network.
     pub fn build(self) -> Result<Client> {
-        let ClientSettings { headers: given, timeouts, retry, limiter, proxy, http, insecure } = self.settings;
+        let mut rules = Rules::new();
+        rules.tags = self.settings.reasoning_tags.clone().unwrap_or_default();
+        rules.bare_calls = !self.settings.no_text_calls;
+        rules.skip_unreadable = self.settings.skip_unreadable;
+        let ClientSettings { headers: given, timeouts, retry, limiter, proxy, http, insecure, .. } = self.settings;
         let (timeouts, retry) = (timeouts.unwrap_or_default(), retry.unwrap_or_default());
         let at = |e: Error| e.at(&self.provider, "");
         let mut base = BaseUrl::parse(&self.base).map_err(at)?;
@@ -326,6 +345,7 @@ impl ClientBuilder {
             retry,
             budget: Budget::new(retry.budget),
             limiter,
+            rules,
         })))
     }
 }

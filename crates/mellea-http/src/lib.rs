@@ -35,5 +35,7 @@ pub use timeouts::Timeouts;
 
 /// The limiter of calls, for [`ClientBuilder::limiter`].
 pub use mellea_core::Limiter;
+/// The tags of reasoning, for the builders' `reasoning_tags`.
+pub use mellea_wire::Tags;
 /// The underlying HTTP client, for [`ClientBuilder::http`].
 pub use reqwest;

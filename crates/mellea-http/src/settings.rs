@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mellea_core::limit::Limiter;
+use mellea_wire::Tags;
 
 use crate::{Retry, Secret, Timeouts, reqwest};
 
@@ -42,6 +43,12 @@ pub struct ClientSettings {
     pub http: Option<reqwest::Client>,
     /// Whether keys may travel over plain `http` to hosts on the open network.
     pub insecure: bool,
+    /// The tags that set reasoning apart within answers; `None` are those that models use.
+    pub reasoning_tags: Option<Tags>,
+    /// Whether calls of tools that a model writes as text stay text.
+    pub no_text_calls: bool,
+    /// Whether pieces of a stream that cannot be read are left out, instead of being an error.
+    pub skip_unreadable: bool,
 }
 
 impl ClientSettings {
@@ -57,6 +64,9 @@ impl ClientSettings {
             proxy: over.proxy.or(self.proxy),
             http: over.http.or(self.http),
             insecure: over.insecure || self.insecure,
+            reasoning_tags: over.reasoning_tags.or(self.reasoning_tags),
+            no_text_calls: over.no_text_calls || self.no_text_calls,
+            skip_unreadable: over.skip_unreadable || self.skip_unreadable,
         }
     }
 
@@ -145,6 +155,27 @@ macro_rules! client_setters {
         /// Also sends keys over plain `http` to hosts on the open network.
         pub fn insecure(mut self) -> Self {
             self.settings.insecure = true;
+            self
+        }
+
+        /// Takes what stands between these tags for reasoning; [`Tags::none`]($crate::Tags::none) leaves all text as it
+        /// is. By default the tags that models use, such as `<think>`.
+        pub fn reasoning_tags(mut self, tags: $crate::Tags) -> Self {
+            self.settings.reasoning_tags = Some(tags);
+            self
+        }
+
+        /// Leaves text as it is where a model writes a call of an offered tool into it. By default, what reads as a call
+        /// is one, with a warning.
+        pub fn no_text_calls(mut self) -> Self {
+            self.settings.no_text_calls = true;
+            self
+        }
+
+        /// Leaves out pieces of a stream that cannot be read, up to 16, with a warning. By default they are an error
+        /// that keeps the text so far, because nobody can know what was in them.
+        pub fn skip_unreadable(mut self) -> Self {
+            self.settings.skip_unreadable = true;
             self
         }
 

@@ -8,15 +8,15 @@ use mellea_core::{
     Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
     RawRequest, Result, Warning,
 };
-use mellea_http::{Client, Request};
+use mellea_http::{Client, Request, SseFramer};
+use mellea_wire::{Reader, Rules, Tags};
 use serde_json::{Map, Value};
 
-use crate::answer;
 use crate::builder::OpenAiBuilder;
 use crate::dialect::{ContentForm, Dialect};
 use crate::learned::{Learned, Memory};
 use crate::request::{self, Means, Prepared, Target};
-use crate::wire::{ChatDecoder, ChatSettings, ResponsesDecoder};
+use crate::wire::{ChatDecoder, ResponsesDecoder};
 
 /// OpenAI, or any server that speaks its API.
 ///
@@ -130,14 +130,25 @@ impl OpenAi {
         let outgoing = self.post(path, &body)?.options(call);
         // It is in the request now, and a call takes long.
         drop(body);
+        let client = &self.0.client;
+        let rules = self.rules(request, means);
         if responses {
-            return answer::open(&self.0.client, outgoing, streamed, ResponsesDecoder::new, warnings).await;
+            let reader = || Reader::new(ResponsesDecoder::default(), rules.clone());
+            return client.answer::<SseFramer, _>(outgoing, streamed, reader, warnings).await;
         }
-        let mut settings = ChatSettings::new();
-        settings.inline_thinking = self.0.dialect.inline_thinking;
-        settings.says_finish = self.0.dialect.says_finish;
-        settings.unwrap_json_tool = means == Means::Tool;
-        answer::open(&self.0.client, outgoing, streamed, || ChatDecoder::new(settings), warnings).await
+        let reader = || Reader::new(ChatDecoder::default(), rules.clone());
+        client.answer::<SseFramer, _>(outgoing, streamed, reader, warnings).await
+    }
+
+    /// How the answer to a request is to be read.
+    fn rules(&self, request: &ChatRequest, means: Means) -> Rules {
+        let mut rules = self.0.client.rules(request);
+        if !self.0.dialect.inline_thinking {
+            rules.tags = Tags::none();
+        }
+        rules.json_tool = means == Means::Tool;
+        rules.end_of_body = !self.0.dialect.says_finish;
+        rules
     }
 
     /// What the refusal of a chat teaches.
@@ -245,7 +256,7 @@ impl Backend for OpenAi {
 impl OpenAi {
     /// Adds what to do about an error of this service.
     pub(crate) fn explained(&self, error: Error) -> Error {
-        let error = crate::wire::reclassified(self.place(error));
+        let error = self.place(error);
         let hint = match (error.kind(), self.0.dialect.name) {
             (ErrorKind::ModelNotFound(model), "ollama") => format!("run `ollama pull {model}`"),
             (ErrorKind::Connection { .. }, "ollama") => "start it with `ollama serve`".to_owned(),

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use mellea_core::{Error, ErrorKind, ModelOutput, RawRequest, Result};
+use mellea_wire::Finish;
 use serde_json::Value;
 
 use crate::backend::OpenAi;
 use crate::learned::{Learned, refuses_lists};
 use crate::request;
-use crate::wire::{AnswerContent, Choice, Completion, finish_reason};
+use crate::wire::{AnswerContent, Choice, Completion};
 
 /// Requests in progress at once.
 const AT_ONCE: usize = 8;
@@ -107,7 +108,8 @@ fn output(choice: Choice, mut output: ModelOutput) -> ModelOutput {
         AnswerContent::Parts(parts) => Some(parts.into_iter().filter_map(|part| part.text).collect()),
     });
     output.text = choice.text.or(message).unwrap_or_default();
-    output.finish = finish_reason(choice.finish_reason.as_deref(), false);
+    let word = choice.finish_reason.unwrap_or_default();
+    output.finish = Finish::of(&word).reason(&word, false);
     output.logprobs = choice.logprobs.map(|logprobs| logprobs.tokens()).unwrap_or_default();
     output
 }

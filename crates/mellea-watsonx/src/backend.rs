@@ -1,21 +1,21 @@
 //! The backend: requests out, events and completions back.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Error, ErrorKind, Event, EventStream, FinishReason, Limiter, ModelOption, ModelOptions,
-    ModelOutput, ModelRef, ProviderError, RawRequest, Result, Usage, Warning,
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, Limiter, ModelOption, ModelOptions,
+    ModelOutput, ModelRef, RawRequest, Result, Warning,
 };
-use mellea_http::{CallOptions, Client, Frames, Place, Request, Response, SseFramer};
+use mellea_http::{CallOptions, Client, Incoming, Request, Response, SseFramer};
+use mellea_wire::{Fault, Finish, Reader};
 use serde_json::{Map, Value};
 
 use crate::builder::WatsonXBuilder;
 use crate::scope::Scope;
-use crate::stream::{Decoder, Fault, remarks};
+use crate::stream::{Decoder, remarks};
 use crate::wire::Generation;
 use crate::{PROVIDER, options, request};
 
@@ -93,12 +93,15 @@ impl WatsonX {
         let body = request::chat(&request, extra, &self.0.model, &self.0.scope)?;
         let streamed = request.options.stream;
         let post = self.post(if streamed { "chat_stream" } else { "chat" }, call, body)?;
-        let read = |response: Response| async move {
+        let rules = self.0.client.rules(&request);
+        drop(request);
+        let read = async |response: Response| {
             self.breathe(&response);
-            // A gateway that cannot stream answers as a whole.
-            if streamed && !response.is_json() { piecewise(response).await } else { whole(response).await }
+            let reader = Reader::new(Decoder::default(), rules.clone());
+            Incoming::<SseFramer, _>::begin(response, reader, streamed).await.map(Box::new)
         };
-        Box::pin(self.0.client.open(post, read)).await
+        let incoming = Box::pin(self.0.client.open(post, read)).await?;
+        Ok(incoming.events(Vec::new()))
     }
 
     async fn continued(&self, request: RawRequest) -> Result<ModelOutput> {
@@ -204,149 +207,30 @@ impl std::fmt::Debug for WatsonX {
     }
 }
 
-/// An answer that comes whole.
-async fn whole(response: Response) -> Result<EventStream> {
-    let place = response.place().clone();
-    let body = response.bytes().await?;
-    let mut events = VecDeque::new();
-    match Decoder::default().whole(&body, &mut events) {
-        Ok(()) => Ok(EventStream::ready(events)),
-        // What came before it is worth keeping.
-        Err(fault @ Fault::Failed) => {
-            let error = failure(fault, &place, false);
-            Ok(EventStream::new(stream::iter(events.into_iter().map(Ok).chain([Err(error)]))))
-        }
-        Err(fault) => Err(failure(fault, &place, false)),
-    }
-}
-
-/// An answer that comes in pieces; the first is awaited here, because it may be a refusal.
-async fn piecewise(response: Response) -> Result<EventStream> {
-    let (frames, decoder) = (response.sse()?, Decoder::default());
-    let mut reader =
-        Reader { frames, decoder, events: VecDeque::new(), error: None, ended: false, unreadable: 0, first_fault: None };
-    while reader.events.is_empty() && !reader.ended {
-        reader.read().await;
-    }
-    if reader.events.is_empty()
-        && let Some(error) = reader.error.take()
-    {
-        return Err(error);
-    }
-    Ok(EventStream::new(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) })))
-}
-
-struct Reader {
-    frames: Frames<SseFramer>,
-    decoder: Decoder,
-    events: VecDeque<Event>,
-    error: Option<Error>,
-    ended: bool,
-    unreadable: usize,
-    /// Why the first unreadable piece could not be read.
-    first_fault: Option<Error>,
-}
-
-/// The most pieces of one stream that may be unreadable.
-const MAX_UNREADABLE: usize = 16;
-
-impl Reader {
-    async fn next(&mut self) -> Option<Result<Event>> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(Ok(event));
-            }
-            if let Some(error) = self.error.take() {
-                return Some(Err(error));
-            }
-            if self.ended {
-                return None;
-            }
-            self.read().await;
-        }
-    }
-
-    /// Reads one frame into events, an error, or the end.
-    async fn read(&mut self) {
-        let decoded = match self.frames.next().await {
-            Some(Ok(frame)) => match self.decoder.push(&frame.name, &frame.data, &mut self.events) {
-                Ok(()) => Ok(()),
-                Err(fault) => self.leave_out(failure(fault, self.frames.place(), self.frames.ended())),
-            },
-            Some(Err(error)) => Err(error),
-            None => {
-                self.ended = true;
-                let end = self.decoder.end().map_err(|fault| failure(fault, self.frames.place(), true));
-                end.map_err(|error| self.first_fault.take().unwrap_or(error))
-            }
-        };
-        if let Err(error) = decoded {
-            self.ended = true;
-            // Of an answer that is complete, only the usage can be cut off.
-            let cut =
-                matches!(error.kind(), ErrorKind::StreamInterrupted | ErrorKind::Connection { .. } | ErrorKind::Timeout { .. });
-            self.error = (!(cut && self.decoder.finished())).then_some(error);
-        }
-    }
-}
-
-impl Reader {
-    /// Skips a piece that is not JSON, and says so; any other error is returned.
-    fn leave_out(&mut self, error: Error) -> Result<()> {
-        if !matches!(error.kind(), ErrorKind::MalformedResponse { .. }) || self.unreadable >= MAX_UNREADABLE {
-            return Err(error);
-        }
-        self.unreadable += 1;
-        let message = format!("a piece of the stream could not be read and was left out: {}", error.kind());
-        self.events.push_back(Event::Warning(Warning::Note { message }));
-        self.first_fault.get_or_insert(error);
-        Ok(())
-    }
-}
-
-/// A fault of an answer as an error; `ended` says that the body had ended when it was found.
-fn failure(fault: Fault, place: &Place, ended: bool) -> Error {
-    match fault {
-        Fault::Refused(said) => refused(said, place),
-        Fault::Json(error) if ended && error.is_eof() => place.interrupted(),
-        Fault::Json(error) => place.malformed("", error.to_string()),
-        Fault::Malformed(path, reason) => place.malformed(path, reason),
-        Fault::Interrupted => place.interrupted(),
-        Fault::Failed => place.error(ErrorKind::Provider(ProviderError::new("the service ended the answer with `error`"))),
-    }
-}
-
-/// A refusal inside a response, whose status is beside the error rather than in it.
-fn refused(mut said: Value, place: &Place) -> Error {
-    let status = said.get("status_code").filter(|status| !status.is_null()).cloned();
-    if let (Some(status), Some(Value::Object(error))) = (status, said.pointer_mut("/errors/0")) {
-        error.entry("status_code").or_insert(status);
-    }
-    place.refused(&said)
-}
-
 /// A continuation of a text.
 async fn generated(response: Response) -> Result<ModelOutput> {
     let place = response.place().clone();
     let body = response.bytes().await?;
-    let generation: Generation<'_> = serde_json::from_slice(&body).map_err(|e| failure(Fault::Json(e), &place, false))?;
+    let generation: Generation =
+        mellea_wire::json::read_body(&body, &mut String::new()).map_err(|error| place.malformed("", error.to_string()))?;
     if let Some(said) = generation.refusal() {
-        return Err(refused(said, &place));
+        return Err(place.refused(&said));
     }
-    let Some(result) = generation.results.0.first() else {
+    let mut output = ModelOutput::default();
+    output.model = generation.model_id.unwrap_or_default();
+    output.warnings = generation.system.iter().flat_map(remarks).collect();
+    let Some(result) = generation.results.into_iter().next() else {
         return Err(place.malformed("results", "there are none"));
     };
-    let mut output = ModelOutput::new(result.generated_text.get().unwrap_or_default());
-    output.finish = match result.stop_reason.get().unwrap_or_default() {
-        "" | "eos_token" | "stop_sequence" => FinishReason::Stop,
-        "max_tokens" | "token_limit" => FinishReason::Length,
-        "error" => return Err(failure(Fault::Failed, &place, false).with_partial(Arc::new(output))),
-        other => FinishReason::Other(other.to_owned()),
-    };
-    output.usage = Usage::default();
-    output.usage.prompt_tokens = result.input_token_count.0;
-    output.usage.completion_tokens = result.generated_token_count.0;
-    output.model = generation.model_id.get().unwrap_or_default().to_owned();
-    output.warnings = generation.system.0.iter().flat_map(remarks).collect();
-    Ok(output)
+    output.text = result.generated_text.unwrap_or_default();
+    output.usage.prompt_tokens = result.input_token_count;
+    output.usage.completion_tokens = result.generated_token_count;
+    let word = result.stop_reason.unwrap_or_default();
+    match Finish::of(&word) {
+        Finish::Failed => Err(place.unread(Fault::failed(&word)).with_partial(Arc::new(output))),
+        finish => {
+            output.finish = finish.reason(&word, false);
+            Ok(output)
+        }
+    }
 }

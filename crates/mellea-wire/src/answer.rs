@@ -305,6 +305,7 @@ impl Answer {
         match Finish::of(word) {
             Finish::Failed => return Err(Fault::failed(word)),
             Finish::Broken => return Err(Fault::Broken(format!("the service could not read what the model wrote (`{word}`)"))),
+            Finish::Repeating => return Err(Fault::Repeating(format!("the model repeated itself, and the service ended it (`{word}`)"))),
             Finish::Unknown if self.word.is_some() => {}
             _ => self.word = Some(word.to_owned()),
         }
@@ -317,7 +318,7 @@ impl Answer {
     /// As [`finish`](Self::finish).
     pub fn finish_behind(&mut self, word: &str) -> Result<(), Fault> {
         match Finish::of(word) {
-            Finish::Failed | Finish::Broken => self.finish(word),
+            Finish::Failed | Finish::Broken | Finish::Repeating => self.finish(word),
             _ => Ok(()),
         }
     }
@@ -382,6 +383,9 @@ impl Answer {
     /// Gives what only the end can tell, but for the finish: calls; and by their ids what belongs to them.
     pub(crate) fn conclude(&mut self) -> Map<String, Value> {
         self.flush();
+        if self.calls.any_nameless() {
+            self.note("a tool call without a name was left out");
+        }
         let (calls, extra) = self.calls.finish();
         let mut json = None;
         for call in calls {

@@ -165,6 +165,12 @@ impl ToolCalls {
         self.calls.iter().any(|call| !call.arguments.is_empty() && call.arguments.is_broken())
     }
 
+    /// Whether a call has no name, so that nothing can answer it.
+    #[must_use]
+    pub fn any_nameless(&self) -> bool {
+        self.calls.iter().any(|call| call.name.is_empty())
+    }
+
     /// Adds one piece; `position` is its place in the list it came in.
     ///
     /// # Errors
@@ -230,7 +236,7 @@ impl ToolCalls {
         let mut done: Vec<ToolCall> = Vec::with_capacity(self.calls.len());
         let mut all_extra = Map::new();
         for Call { id, name, arguments, extra, .. } in std::mem::take(&mut self.calls) {
-            if name.is_empty() && arguments.is_empty() {
+            if name.is_empty() {
                 continue;
             }
             let call = unique(ToolCall::with_id(id, name, arguments.value()), &done);

@@ -20,6 +20,8 @@ pub enum Finish {
     Failed,
     /// The service could not read what the model wrote, such as a call of a tool.
     Broken,
+    /// The model said the same over and over, and the service ended it.
+    Repeating,
     /// A word that is not known here.
     Unknown,
 }
@@ -51,7 +53,7 @@ impl Finish {
             | "limit"
             | "maxcompletiontokens"
             | "timelimit"
-            | "incomplete" => Self::Length,
+             => Self::Length,
             "modelcontextwindowexceeded" | "contextwindowexceeded" | "contextlengthexceeded" | "contextlength" => {
                 Self::WindowFull
             }
@@ -106,6 +108,7 @@ impl Finish {
             | "toolparseerror"
             | "toolcallparseerror"
             | "toomanytoolcalls" => Self::Broken,
+            "repetitiontruncation" | "repetition" | "repetitiondetected" => Self::Repeating,
             _ => Self::Unknown,
         }
     }
@@ -118,7 +121,7 @@ impl Finish {
             Self::ContentFilter => FinishReason::ContentFilter,
             _ if called => FinishReason::ToolCalls,
             Self::Stop | Self::ToolCalls => FinishReason::Stop,
-            Self::Failed | Self::Broken | Self::Unknown => FinishReason::Other(word.to_owned()),
+            Self::Failed | Self::Broken | Self::Repeating | Self::Unknown => FinishReason::Other(word.to_owned()),
         }
     }
 }

@@ -117,7 +117,7 @@ fn of_json(value: &Value) -> ProviderError {
     let word = word.or_else(|| inner.get("status")?.as_str()).or_else(|| text(&["type", "errorCode", "__type"]));
     said.code = word.filter(|w| *w != "error").map(str::to_owned);
     let number = |v: &Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
-    let status = code.and_then(number).or_else(|| inner.get("status").or_else(|| inner.get("status_code")).and_then(number));
+    let status = code.and_then(number).or_else(|| inner.get("status").or_else(|| inner.get("status_code")).or_else(|| value.get("status_code")).and_then(number));
     said.status = status.and_then(|s| u16::try_from(s).ok()).filter(|s| (400..600).contains(s));
     said.request_id = value.get("request_id").or_else(|| value.get("trace")).and_then(Value::as_str).map(str::to_owned);
     said.retry_after = retry_delay(inner);
@@ -180,6 +180,10 @@ pub(super) fn classify(said: ProviderError, model: Option<&str>, address: &str) 
     if unpaid {
         return (ErrorKind::QuotaExhausted(said).into(), Some("check the plan and the billing of the account".to_owned()));
     }
+    if is_answer_fault(&code, &words) {
+        let message = format!("the service could not read what the model wrote: {}", said.message);
+        return (Error::new(ErrorKind::Parse(message)).with_response(said), None);
+    }
     if let Some((prompt, limit)) = overflow::find(&said) {
         let hint = "shorten the conversation or the documents, or use a model with a larger window".to_owned();
         return (Error::new(ErrorKind::ContextWindowExceeded { prompt, limit }).with_response(said), Some(hint));
@@ -198,6 +202,24 @@ pub(super) fn classify(said: ProviderError, model: Option<&str>, address: &str) 
         _ => None,
     };
     (ErrorKind::Provider(said).into(), hint)
+}
+
+/// Whether a service refuses because what the model wrote was broken: then another attempt may do better, and it need not
+/// be the same request.
+fn is_answer_fault(code: &str, words: &str) -> bool {
+    let codes = ["tool_use_failed", "json_validate_failed", "output_parse_failed"];
+    let sentences = [
+        "error parsing tool call",
+        "failed to parse tool call",
+        "parse tool call arguments",
+        "failed to generate json",
+        "failed to validate json",
+        "failed to call a function",
+        "model produced output that does not match",
+        "failed to parse input at pos",
+        "invalid tool call arguments",
+    ];
+    codes.contains(&code) || sentences.iter().any(|sentence| words.contains(sentence))
 }
 
 fn is_unknown_model(said: &ProviderError, code: &str, words: &str) -> bool {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Fields, Target};
 use crate::dialect::{Guidance, SchemaPolicy};
 use crate::learned::Learned;
-use crate::wire::JSON_TOOL;
+use mellea_wire::JSON_TOOL;
 
 /// How the form is requested, other than through a field of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

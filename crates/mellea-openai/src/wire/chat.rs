@@ -1,328 +1,228 @@
-//! Chat completions, whole or streamed, as events: a decoder that does no reading of its own.
+//! Chat completions, whole or streamed: what each chunk means.
 
-use std::collections::VecDeque;
-
-use mellea_core::{Event, FinishReason, Warning};
-use serde_json::Value;
+use mellea_http::SseEvent;
+use mellea_wire::{Answer, Decoder, Fault};
+use serde_json::{Map, Value};
 
 use super::replay::Replay;
-use super::think::ThinkSplitter;
-use super::{AnswerContent, AnswerMessage, Choice, Completion, ContentPart, Fault, JSON_TOOL, ToolCallAccumulator, ToolCallPart};
+use super::{AnswerContent, AnswerMessage, Choice, Completion, ContentPart, ToolCallPart};
 
-/// How a [`ChatDecoder`] reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ChatSettings {
-    /// Whether a `<think>` block at the start of the answer is reasoning.
-    pub inline_thinking: bool,
-    /// Whether a call of the tool [`JSON_TOOL`] is the answer's text.
-    pub unwrap_json_tool: bool,
-    /// Whether the end of an answer is said; if not, the end of the body will do.
-    pub says_finish: bool,
-}
-
-impl ChatSettings {
-    /// Inline reasoning is found, tool calls are left unchanged.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { inline_thinking: true, unwrap_json_tool: false, says_finish: true }
-    }
-}
-
-impl Default for ChatSettings {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Turns a chat completion, whole or in chunks, into events.
-///
-/// It does no reading: the data of each server-sent event is pushed in, and the events that are complete come out. At
-/// the end [`end`](Self::end) gives what only the end can tell: tool calls, and the finish.
+/// Reads a chat completion, whole or in chunks.
 ///
 /// ```
-/// use std::collections::VecDeque;
 /// use mellea_core::{Event, FinishReason};
-/// use mellea_openai::wire::{ChatDecoder, ChatSettings};
+/// use mellea_http::SseEvent;
+/// use mellea_openai::wire::ChatDecoder;
+/// use mellea_wire::{Fault, Reader, Rules};
 ///
-/// let mut decoder = ChatDecoder::new(ChatSettings::new());
-/// let mut events = VecDeque::new();
-/// decoder.push(r#"{"choices": [{"delta": {"content": "Hello"}}]}"#, &mut events)?;
-/// decoder.push(r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#, &mut events)?;
-/// decoder.push("[DONE]", &mut events)?;
-/// decoder.end(&mut events)?;
+/// let mut reader = Reader::new(ChatDecoder::default(), Rules::new());
+/// for data in [
+///     r#"{"choices": [{"delta": {"content": "Hello"}}]}"#,
+///     r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#,
+///     "[DONE]",
+/// ] {
+///     let mut event = SseEvent::default();
+///     event.data = data.to_owned();
+///     reader.frame(event, false)?;
+/// }
+/// let events: Vec<Event> = std::iter::from_fn(|| reader.pop()).collect();
 /// assert_eq!(events, [Event::Text("Hello".into()), Event::Finish(FinishReason::Stop)]);
-/// # Ok::<(), mellea_openai::wire::Fault>(())
+/// # Ok::<(), Fault>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ChatDecoder {
-    settings: ChatSettings,
-    splitter: ThinkSplitter,
-    calls: ToolCallAccumulator,
-    has_id: bool,
-    has_model: bool,
     replay: Replay,
-    refused: bool,
-    finish: Option<String>,
-    done: bool,
-    begun: bool,
     /// Calls came in today's field, so those in the old one are the same again.
     called: bool,
+    /// The choice whose text is the answer's, and the one whose calls are.
+    spoken: Option<u64>,
+    calling: Option<u64>,
+    /// There is text of another choice, and that was said.
+    others: bool,
+    /// Pieces came as `delta`, so that a `message` is the whole.
+    in_deltas: bool,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// A piece of it.
+    Piece,
+    /// The piece that came with the finish.
+    Last,
+    /// The whole, after its pieces.
+    Whole,
+}
+
+impl Decoder for ChatDecoder {
+    type Frame = SseEvent;
+
+    fn frame(&mut self, frame: SseEvent, answer: &mut Answer) -> Result<(), Fault> {
+        let data = frame.data.trim();
+        if frame.name == "error" && data != "[DONE]" {
+            return Err(Fault::of_error_event(data));
+        }
+        match data {
+            "[DONE]" => answer.end(),
+            "" => {}
+            data => {
+                let chunk = answer.read(data, &mut String::new())?;
+                self.take(chunk, answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        let completion: Completion = answer.read_body(body, &mut String::new())?;
+        let has_answer = completion.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        self.take(completion, answer)?;
+        if has_answer { Ok(()) } else { Err(Fault::malformed("choices", "there is no answer")) }
+    }
+
+    fn size(frame: &SseEvent) -> usize {
+        frame.data.len()
+    }
+
+    fn conclude(&mut self, extra: Map<String, Value>, answer: &mut Answer) {
+        if let Some(replay) = self.replay.take(extra) {
+            answer.replay(replay);
+        }
+    }
 }
 
 impl ChatDecoder {
-    /// A decoder for one answer.
-    #[must_use]
-    pub fn new(settings: ChatSettings) -> Self {
-        Self {
-            settings,
-            splitter: if settings.inline_thinking { ThinkSplitter::default() } else { ThinkSplitter::off() },
-            calls: ToolCallAccumulator::new(),
-            has_id: false,
-            has_model: false,
-            replay: Replay::default(),
-            refused: false,
-            finish: None,
-            done: false,
-            begun: false,
-            called: false,
+    fn take(&mut self, mut completion: Completion, answer: &mut Answer) -> Result<(), Fault> {
+        let error = completion.take_error();
+        if let Some(id) = completion.id.take() {
+            answer.id(id);
         }
-    }
-
-    /// Takes the data of one server-sent event.
-    ///
-    /// # Errors
-    /// [`Fault::Unreadable`] if it is not JSON, after which more may be pushed; any other fault ends the answer.
-    pub fn push(&mut self, data: &str, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        let data = data.trim();
-        if data == "[DONE]" {
-            self.done = true;
-            return Ok(());
-        }
-        if data.is_empty() {
-            return Ok(());
-        }
-        let chunk = serde_json::from_str(data).map_err(|error| Fault::unreadable(&error, data))?;
-        self.take(chunk, out)
-    }
-
-    /// Takes a completion that is not streamed.
-    ///
-    /// # Errors
-    /// [`Fault::Refused`] if it is an error, [`Fault::Malformed`] if it holds no answer.
-    pub fn whole(&mut self, completion: Completion, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        let has_answer = completion.choices.as_ref().is_some_and(|choices| !choices.is_empty());
-        self.take(completion, out)?;
-        if !has_answer {
-            return Err(Fault::Malformed { path: "choices", reason: "there is no answer" });
-        }
-        self.done = true;
-        Ok(())
-    }
-
-    /// Reports that the body has ended as it should.
-    pub fn body_ended(&mut self, out: &mut VecDeque<Event>) {
-        if !self.settings.says_finish && self.begun && !self.is_complete() {
-            self.done = true;
-            let message = "the server did not say that the answer is complete".to_owned();
-            out.push_back(Event::Warning(Warning::Note { message }));
-        }
-    }
-
-    /// Whether the answer is complete, so that the stream may end.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.done || self.finish.is_some()
-    }
-
-    /// Whether the end was announced, so that nothing more will come.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// Whether the model said why it stopped.
-    #[must_use]
-    pub fn has_finished(&self) -> bool {
-        self.finish.is_some()
-    }
-
-    /// Whether a piece of the answer itself has arrived.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.begun
-    }
-
-    fn take(&mut self, mut completion: Completion, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        if let Some(error) = completion.take_error() {
-            return Err(Fault::Refused(error));
-        }
-        if !self.has_id
-            && let Some(id) = completion.id.take().filter(|id| !id.is_empty())
-        {
-            self.has_id = true;
-            out.push_back(Event::ResponseId(id));
-        }
-        if !self.has_model
-            && let Some(model) = completion.model.take().filter(|model| !model.is_empty())
-        {
-            self.has_model = true;
-            out.push_back(Event::Model(model));
+        if let Some(model) = completion.model.take() {
+            answer.model(model);
         }
         let usage = completion.take_usage();
-        for choice in completion.choices.unwrap_or_default() {
-            if choice.index.unwrap_or_default() == 0 {
-                self.choice(choice, out)?;
-            }
+        // An error may come with the last words.
+        let failed = error.is_some();
+        let mut choices = completion.choices.unwrap_or_default();
+        if choices.len() > 1 {
+            choices.sort_by_key(|choice| choice.index.unwrap_or_default());
         }
-        out.extend(usage.map(Event::Usage));
+        for choice in choices {
+            self.choice(choice, failed, answer)?;
+        }
+        usage.into_iter().for_each(|usage| answer.usage(usage));
+        error.map_or(Ok(()), |error| Err(Fault::Refused(error)))
+    }
+
+    fn choice(&mut self, choice: Choice, failed: bool, answer: &mut Answer) -> Result<(), Fault> {
+        let Choice { index, delta, message, text, finish_reason, native_finish_reason, logprobs, .. } = choice;
+        let index = index.unwrap_or_default();
+        let finish = finish_reason.filter(|reason| !reason.is_empty());
+        let part = if finish.is_some() { Part::Last } else { Part::Piece };
+        self.in_deltas |= delta.is_some();
+        if let Some(delta) = delta {
+            self.message(index, delta, part, answer)?;
+        }
+        if let Some(message) = message {
+            self.message(index, *message, if self.in_deltas { Part::Whole } else { part }, answer)?;
+        }
+        if let Some(text) = text.filter(|text| !text.is_empty() && self.is_spoken(index, answer)) {
+            answer.text(text);
+        }
+        if let Some(logprobs) = logprobs.filter(|_| self.spoken.is_none_or(|spoken| spoken == index)) {
+            answer.logprobs(logprobs.tokens());
+        }
+        let counts = self.spoken.is_none_or(|spoken| spoken == index) || self.calling == Some(index);
+        if counts && !failed {
+            native_finish_reason.map_or(Ok(()), |word| answer.finish_behind(&word))?;
+            finish.map_or(Ok(()), |word| answer.finish(&word))?;
+        }
         Ok(())
     }
 
-    fn choice(&mut self, choice: Choice, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        let Choice { delta, message, text, finish_reason, logprobs, .. } = choice;
-        if let Some(message) = delta.or(message.map(|message| *message)) {
-            self.message(message, out)?;
+    /// Whether this choice's text is the answer's: that of the first choice that says something.
+    fn is_spoken(&mut self, index: u64, answer: &mut Answer) -> bool {
+        if *self.spoken.get_or_insert(index) == index {
+            return true;
         }
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            self.text(text, out);
+        if !std::mem::replace(&mut self.others, true) {
+            answer.note("the service gave more than one answer; the first one counts");
         }
-        if let Some(tokens) = logprobs.map(|logprobs| logprobs.tokens()).filter(|tokens| !tokens.is_empty()) {
-            out.push_back(Event::Logprobs(tokens));
-        }
-        if let Some(reason) = finish_reason.filter(|reason| !reason.is_empty()) {
-            self.finish = Some(reason);
-            self.begun = true;
-        }
-        Ok(())
+        false
     }
 
-    fn message(&mut self, message: AnswerMessage, out: &mut VecDeque<Event>) -> Result<(), Fault> {
+    fn message(&mut self, index: u64, message: AnswerMessage, part: Part, answer: &mut Answer) -> Result<(), Fault> {
         let AnswerMessage {
             content, reasoning_content, reasoning, reasoning_details, refusal, tool_calls, function_call, ..
         } = message;
         let filled = |text: Option<String>, field| text.filter(|text| !text.is_empty()).map(|text| (text, field));
         let reasoning = filled(reasoning_content, "reasoning_content").or_else(|| filled(reasoning, "reasoning"));
-        if let Some((text, field)) = reasoning {
+        if let Some((text, field)) = reasoning.filter(|_| self.is_spoken(index, answer)) {
             self.replay.used(field);
-            self.thinking(text, out);
+            think(text, part, answer);
         }
         self.replay.add(reasoning_details);
         match content {
-            Some(AnswerContent::Text(text)) => self.text(text, out),
-            Some(AnswerContent::Parts(parts)) => parts.into_iter().for_each(|part| self.part(part, out)),
-            None => {}
+            Some(AnswerContent::Text(text)) if !text.is_empty() && self.is_spoken(index, answer) => say(text, part, answer),
+            Some(AnswerContent::Parts(parts)) if !parts.is_empty() && self.is_spoken(index, answer) => {
+                // A whole in parts is one text, as its pieces were.
+                if part == Part::Whole {
+                    let text = |part: ContentPart| part.text.unwrap_or_default();
+                    say(parts.into_iter().map(text).collect(), part, answer);
+                } else {
+                    parts.into_iter().for_each(|one| say_part(one, answer));
+                }
+            }
+            _ => {}
         }
-        if let Some(text) = refusal.filter(|text| !text.is_empty()) {
-            self.refusal(text, out);
+        if let Some(text) = refusal.filter(|text| !text.is_empty() && part != Part::Whole && self.is_spoken(index, answer)) {
+            answer.refusal(text);
         }
-        self.begun |= !tool_calls.is_empty() || function_call.is_some();
+        if tool_calls.is_empty() && function_call.is_none() || *self.calling.get_or_insert(index) != index {
+            return Ok(());
+        }
         self.called |= !tool_calls.is_empty();
-        for (position, part) in tool_calls.into_iter().enumerate() {
-            self.calls.push(part, position)?;
-        }
-        if let Some(function) = function_call.filter(|_| !self.called) {
-            self.calls.push(ToolCallPart { function: Some(*function), ..ToolCallPart::default() }, 0)?;
+        let old = function_call.filter(|_| !self.called);
+        let old = old.map(|function| ToolCallPart { function: Some(*function), ..ToolCallPart::default() });
+        for (position, piece) in tool_calls.into_iter().chain(old).enumerate() {
+            if part == Part::Whole {
+                answer.whole_call(piece.into(), position)?;
+            } else {
+                answer.call(piece.into(), position)?;
+            }
         }
         Ok(())
     }
+}
 
-    fn part(&mut self, part: ContentPart, out: &mut VecDeque<Event>) {
-        match part.thinking {
-            Some(AnswerContent::Text(text)) => self.thinking(text, out),
-            Some(AnswerContent::Parts(parts)) => {
-                parts.into_iter().filter_map(|part| part.text).for_each(|text| self.thinking(text, out));
-            }
-            None => {}
-        }
-        if let Some(text) = part.text {
-            self.text(text, out);
-        }
-        if let Some(text) = part.refusal.filter(|text| !text.is_empty()) {
-            self.refusal(text, out);
-        }
-    }
-
-    fn text(&mut self, text: String, out: &mut VecDeque<Event>) {
-        self.begun |= !text.is_empty();
-        self.splitter.push(text, out);
-    }
-
-    fn thinking(&mut self, text: String, out: &mut VecDeque<Event>) {
-        if !text.is_empty() {
-            self.begun = true;
-            self.splitter.skip();
-            out.push_back(Event::Thinking(text));
-        }
-    }
-
-    fn refusal(&mut self, text: String, out: &mut VecDeque<Event>) {
-        self.refused = true;
-        self.begun = true;
-        out.push_back(Event::Text(text));
-    }
-
-    /// Ends the answer: gives its tool calls, what the server wants back with them, and the finish.
-    ///
-    /// # Errors
-    /// [`Fault::Cut`] if the answer is not complete.
-    pub fn end(&mut self, out: &mut VecDeque<Event>) -> Result<(), Fault> {
-        if !self.is_complete() {
-            return Err(Fault::Cut);
-        }
-        self.splitter.finish(out);
-        let mut called = false;
-        let (calls, extra) = self.calls.finish_with_extra();
-        for call in calls {
-            if self.settings.unwrap_json_tool && call.name == JSON_TOOL {
-                let text = match call.arguments {
-                    Value::String(text) => text,
-                    value => value.to_string(),
-                };
-                out.push_back(Event::Text(text));
-            } else {
-                called = true;
-                out.push_back(Event::ToolCall(call));
-            }
-        }
-        out.extend(self.replay.take(extra).map(Event::Replay));
-        out.push_back(Event::Finish(self.reason(called)));
-        Ok(())
-    }
-
-    fn reason(&mut self, called: bool) -> FinishReason {
-        let reason = self.finish.take();
-        if self.refused { FinishReason::ContentFilter } else { finish_reason(reason.as_deref(), called) }
+fn say(text: String, part: Part, answer: &mut Answer) {
+    match part {
+        Part::Piece => answer.text(text),
+        Part::Last => answer.last_text(text),
+        Part::Whole => answer.whole_text(&text),
     }
 }
 
-/// What a server's word for the end means. Actual calls count more than that word: servers say `stop` after
-/// calls.
-pub(crate) fn finish_reason(word: Option<&str>, called: bool) -> FinishReason {
-    match word.unwrap_or_default() {
-        "length" | "max_tokens" | "model_length" | "max_output_tokens" => FinishReason::Length,
-        "content_filter" | "safety" => FinishReason::ContentFilter,
-        "" | "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => {
-            if called {
-                FinishReason::ToolCalls
-            } else {
-                FinishReason::Stop
-            }
-        }
-        other => FinishReason::Other(other.to_owned()),
+fn think(text: String, part: Part, answer: &mut Answer) {
+    match part {
+        Part::Piece => answer.thinking(text),
+        Part::Last => answer.last_thinking(text),
+        Part::Whole => answer.whole_thinking(&text),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_without_a_word_is_none() {
-        let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
-        let part = r#"{"choices":[{"message":{"content":[{"type":"text","text":"Hi","refusal":""}],"refusal":""},"finish_reason":"stop"}]}"#;
-        decoder.whole(serde_json::from_str(part).unwrap(), &mut out).unwrap();
-        decoder.end(&mut out).unwrap();
-        assert_eq!(out, [Event::Text("Hi".into()), Event::Finish(FinishReason::Stop)]);
+fn say_part(part: ContentPart, answer: &mut Answer) {
+    match part.thinking {
+        Some(AnswerContent::Text(text)) => answer.thinking(text),
+        Some(AnswerContent::Parts(parts)) => {
+            parts.into_iter().filter_map(|part| part.text).for_each(|text| answer.thinking(text));
+        }
+        None => {}
+    }
+    if let Some(text) = part.text {
+        answer.text(text);
+    }
+    if let Some(text) = part.refusal {
+        answer.refusal(text);
     }
 }

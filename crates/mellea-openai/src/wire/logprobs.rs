@@ -1,10 +1,10 @@
 //! How likely tokens were, in the form of chats and of raw completions.
 
 use mellea_core::TokenLogprob;
+use mellea_wire::json::{Accept, Tolerant, maybe, or_default};
+use mellea_wire::objects;
 use serde::Deserialize;
 use serde::de::MapAccess;
-
-use super::tolerant::{Accept, maybe, objects, or_default};
 
 /// How likely tokens were: the form of chats in `content`, that of raw completions in the other fields.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -73,7 +73,7 @@ impl<'de> Accept<'de> for Alternatives {
     fn object<A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut all = Vec::new();
         while let Some(token) = object.next_key::<String>()? {
-            if let Some(logprob) = object.next_value_seed(super::tolerant::Tolerant::<f64>::new())? {
+            if let Some(logprob) = object.next_value_seed(Tolerant::<f64>::new())? {
                 all.push((token, logprob));
             }
         }
@@ -82,30 +82,31 @@ impl<'de> Accept<'de> for Alternatives {
 }
 
 impl Logprobs {
-    /// The figures in the core's form, in the order of the tokens.
+    /// The figures in the core's form, in the order of the tokens. Tokens without a figure are left out.
     #[must_use]
     pub fn tokens(self) -> Vec<TokenLogprob> {
         if !self.content.is_empty() {
-            return self.content.into_iter().map(TokenEntry::token).collect();
+            return self.content.into_iter().filter_map(TokenEntry::token).collect();
         }
         let mut top = self.top_logprobs.into_iter();
         let logprobs = self.token_logprobs.into_iter().map(|n| n.0).chain(std::iter::repeat(None));
         let with = |(token, logprob): (String, Option<f64>)| {
-            let mut token = TokenLogprob::new(token, logprob.unwrap_or_default());
-            token.top = top.next().unwrap_or_default().0;
+            let top = top.next().unwrap_or_default().0;
+            let mut token = TokenLogprob::new(token, logprob?);
+            token.top = top;
             token.top.sort_by(|a, b| b.1.total_cmp(&a.1));
-            token
+            Some(token)
         };
-        self.tokens.into_iter().zip(logprobs).map(with).collect()
+        self.tokens.into_iter().zip(logprobs).filter_map(with).collect()
     }
 }
 
 impl TokenEntry {
-    fn token(self) -> TokenLogprob {
-        let mut token = TokenLogprob::new(self.token.unwrap_or_default(), self.logprob.unwrap_or_default());
-        let pair = |entry: Self| (entry.token.unwrap_or_default(), entry.logprob.unwrap_or_default());
-        token.top = self.top_logprobs.into_iter().map(pair).collect();
-        token
+    fn token(self) -> Option<TokenLogprob> {
+        let mut token = TokenLogprob::new(self.token.unwrap_or_default(), self.logprob?);
+        let pair = |entry: Self| Some((entry.token.unwrap_or_default(), entry.logprob?));
+        token.top = self.top_logprobs.into_iter().filter_map(pair).collect();
+        Some(token)
     }
 }
 
@@ -128,13 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_keeps_its_place() {
+    fn what_is_missing_is_left_out() {
         let tokens = read(r#"{"tokens":["a","b","c"],"token_logprobs":[null,-1],"top_logprobs":[null,{"x":-2,"y":"no"}]}"#);
-        let logprobs: Vec<f64> = tokens.iter().map(|t| t.logprob).collect();
-        assert_eq!(logprobs, [0.0, -1.0, 0.0]);
-        assert_eq!(tokens[1].top, [("x".to_owned(), -2.0)]);
+        assert_eq!(tokens.iter().map(|t| (t.token.as_str(), t.logprob)).collect::<Vec<_>>(), [("b", -1.0)]);
+        assert_eq!(tokens[0].top, [("x".to_owned(), -2.0)]);
         assert!(read(r#"{"content":null,"tokens":7}"#).is_empty());
         let tokens = read(r#"{"content":[{"token":"a","logprob":"NaN"},{"token":"b","logprob":"-1.5"}]}"#);
-        assert_eq!((tokens[0].logprob, tokens[1].logprob), (0.0, -1.5), "what is no number is missing");
+        assert_eq!(tokens, [TokenLogprob::new("b", -1.5)], "what is not a number is missing");
     }
 }

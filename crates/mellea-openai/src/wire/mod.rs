@@ -5,31 +5,21 @@
 //! refused.
 
 mod chat;
-mod fault;
 mod logprobs;
 mod replay;
 mod responses;
-mod think;
-pub(crate) mod tolerant;
-mod tool_calls;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use chat::finish_reason;
-pub use chat::{ChatDecoder, ChatSettings};
-pub use fault::Fault;
-pub(crate) use fault::reclassified;
+pub use chat::ChatDecoder;
 pub use logprobs::{Alternatives, Logprobs, Nullable, TokenEntry};
 pub(crate) use replay::{EXTRA_CONTENT, REASONING, REASONING_DETAILS, WIRE};
 pub use responses::{IncompleteDetails, ResponseBody, ResponsesDecoder, ResponsesEvent};
-pub use tool_calls::ToolCallAccumulator;
 
 use mellea_core::Usage;
-use tolerant::{Accept, maybe, objects, or_default};
-
-/// The name of the tool through which to ask for an answer that fits a schema, where a server has no other way.
-pub const JSON_TOOL: &str = "json_tool_call";
+use mellea_wire::json::{Accept, maybe, or_default};
+use mellea_wire::{CallPiece, objects};
 
 /// A chat completion, a chunk of a streamed one, or a raw completion.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -54,12 +44,27 @@ pub struct Completion {
     /// What went wrong, where an error comes with a status of success.
     #[serde(deserialize_with = "maybe")]
     pub error: Option<Box<Value>>,
+    /// The same, as a list.
+    #[serde(deserialize_with = "maybe")]
+    pub errors: Option<Box<Value>>,
     /// The message of an error that is the whole object.
     #[serde(deserialize_with = "maybe")]
     pub message: Option<String>,
     /// The code of an error that is the whole object.
     #[serde(deserialize_with = "maybe")]
     pub code: Option<Box<Value>>,
+    /// The same, as some gateways name it.
+    #[serde(deserialize_with = "maybe")]
+    pub msg: Option<String>,
+    /// What a framework does not like about a request.
+    #[serde(deserialize_with = "maybe")]
+    pub detail: Option<Box<Value>>,
+    /// Whether the request succeeded, as some gateways say.
+    #[serde(deserialize_with = "maybe")]
+    pub success: Option<bool>,
+    /// MiniMax's own status.
+    #[serde(deserialize_with = "maybe")]
+    pub base_resp: Option<Box<Value>>,
     /// Groq's own part of a chunk.
     #[serde(deserialize_with = "maybe")]
     pub x_groq: Option<Box<GroqPart>>,
@@ -69,27 +74,29 @@ impl Completion {
     /// The error that this is or holds, as `{"error": …}`.
     #[must_use]
     pub fn take_error(&mut self) -> Option<Value> {
-        let wrapped = |error: Box<Value>| {
-            let real = match &*error {
-                Value::Null | Value::Bool(_) => false,
-                Value::String(text) => !text.is_empty(),
-                Value::Object(fields) => !fields.is_empty(),
-                Value::Number(_) | Value::Array(_) => true,
-            };
-            real.then(|| Value::Object(Map::from_iter([("error".to_owned(), *error)])))
-        };
         let of_choice = |choices: &mut Vec<Choice>| choices.first_mut()?.error.take();
         let groq = |part: &mut Box<GroqPart>| part.error.take();
-        let found = self.error.take().and_then(wrapped);
-        let found = found.or_else(|| wrapped(self.choices.as_mut().and_then(of_choice)?));
-        let found = found.or_else(|| wrapped(self.x_groq.as_mut().and_then(groq)?));
-        found.or_else(|| {
-            (self.object == ObjectKind::Error).then(|| {
-                let message = self.message.take().unwrap_or_default();
-                let code = self.code.take().map(|code| *code).unwrap_or_default();
-                serde_json::json!({ "error": { "message": message, "code": code } })
-            })
-        })
+        let inner = self.choices.as_mut().and_then(of_choice).or_else(|| self.x_groq.as_mut().and_then(groq));
+        let error = self.error.take().or(inner);
+        let failed = self.success == Some(false) || self.errors.is_some() || self.base_resp.is_some() || self.object == ObjectKind::Error;
+        let bare = self.choices.is_none() && (self.message.is_some() || self.msg.is_some() || self.detail.is_some());
+        if error.is_none() && !failed && !bare {
+            return None;
+        }
+        let mut fields = Map::new();
+        let mut add = |name: &str, value: Option<Value>| fields.extend(value.map(|value| (name.to_owned(), value)));
+        add("error", error.map(|error| *error));
+        add("errors", self.errors.take().map(|errors| *errors));
+        add("message", self.message.take().map(Value::from));
+        add("msg", self.msg.take().map(Value::from));
+        add("detail", self.detail.take().map(|detail| *detail));
+        add("code", self.code.take().map(|code| *code));
+        add("success", self.success.map(Value::from));
+        add("base_resp", self.base_resp.take().map(|base| *base));
+        add("object", (self.object == ObjectKind::Error).then(|| "error".into()));
+        let answered = self.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        add("choices", answered.then(|| Value::from(vec![true])));
+        mellea_wire::error_in(&fields.into(), &["choices"])
     }
 
     /// The figures of usage, wherever they stand.
@@ -154,6 +161,9 @@ pub struct Choice {
     /// Why the answer ended.
     #[serde(deserialize_with = "maybe")]
     pub finish_reason: Option<String>,
+    /// The same in the words of the service behind a router.
+    #[serde(deserialize_with = "maybe")]
+    pub native_finish_reason: Option<String>,
     /// How likely the tokens were.
     #[serde(deserialize_with = "maybe")]
     pub logprobs: Option<Box<Logprobs>>,
@@ -272,6 +282,15 @@ pub struct ToolCallPart {
     /// What the service wants back with the call, such as Gemini's signature of the thought behind it.
     #[serde(deserialize_with = "maybe")]
     pub extra_content: Option<Value>,
+}
+
+impl From<ToolCallPart> for CallPiece {
+    fn from(part: ToolCallPart) -> Self {
+        let ToolCallPart { index, id, function, name, arguments, extra_content } = part;
+        let FunctionPart { name: inner_name, arguments: inner_arguments } = function.unwrap_or_default();
+        let (name, arguments) = (inner_name.or(name), inner_arguments.or(arguments));
+        Self { index, id, name, arguments, extra: extra_content }
+    }
 }
 
 /// The function that is called.

@@ -1,11 +1,12 @@
 //! Bodies and streams as servers really send them: all of them are read, wherever the network cuts them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use insta::assert_json_snapshot;
-use mellea_http::{Framer, SseFramer};
-use mellea_openai::wire::{ChatDecoder, ChatSettings, Completion, Fault};
+use mellea_http::{Framer, SseEvent, SseFramer};
+use mellea_openai::wire::ChatDecoder;
+use mellea_wire::{Fault, Reader, Rules};
 use proptest::prelude::*;
 
 use super::*;
@@ -32,22 +33,25 @@ fn settled(mut events: Vec<Event>) -> Vec<Event> {
 
 /// The events of a stream that comes in these pieces.
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Event>, Fault> {
-    let (mut framer, mut decoder, mut out) = (SseFramer::default(), ChatDecoder::new(ChatSettings::new()), VecDeque::new());
+    let (mut framer, mut reader) = (SseFramer::default(), Reader::new(ChatDecoder::default(), Rules::new()));
     for piece in pieces {
         framer.push(piece);
         while let Some(frame) = framer.next() {
-            if !decoder.is_done() {
-                decoder.push(&frame.unwrap().data, &mut out)?;
-            }
+            reader.frame(frame.unwrap(), false)?;
         }
     }
-    if let Some(Ok(frame)) = framer.finish()
-        && !decoder.is_done()
-    {
-        decoder.push(&frame.data, &mut out)?;
+    if let Some(Ok(frame)) = framer.finish() {
+        reader.frame(frame, true)?;
     }
-    decoder.end(&mut out)?;
-    Ok(settled(out.into()))
+    reader.body_ended()?;
+    Ok(settled(std::iter::from_fn(|| reader.pop()).collect()))
+}
+
+/// An event without a name.
+fn event(data: &str) -> SseEvent {
+    let mut event = SseEvent::default();
+    event.data = data.to_owned();
+    event
 }
 
 #[test]
@@ -55,13 +59,9 @@ fn every_odd_body_is_read() {
     let all = files("json");
     assert!(all.len() >= 20, "{}", all.len());
     for (name, body) in all {
-        let completion: Completion = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
-        decoder
-            .whole(completion, &mut out)
-            .and_then(|()| decoder.end(&mut out))
-            .unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        assert_json_snapshot!(format!("body_{name}"), settled(out.into()));
+        let mut reader = Reader::new(ChatDecoder::default(), Rules::new());
+        reader.whole(&body).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        assert_json_snapshot!(format!("body_{name}"), settled(std::iter::from_fn(|| reader.pop()).collect()));
     }
 }
 
@@ -99,11 +99,11 @@ fn a_stream_that_ends_too_soon_never_passes_for_a_whole_one() {
 proptest! {
     #[test]
     fn nothing_breaks_the_decoder(data in prop::collection::vec(".{0,60}|[{}\\[\\]:\",a-c0-9]{0,40}", 0..8)) {
-        let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
+        let mut reader = Reader::new(ChatDecoder::default(), Rules::new());
         for data in &data {
-            let _ = decoder.push(data, &mut out);
+            let _ = reader.frame(event(data), false);
         }
-        let _ = decoder.end(&mut out);
+        let _ = reader.body_ended();
     }
 
     #[test]
@@ -121,9 +121,8 @@ proptest! {
             json!({"choices": [{ deep: value.clone() }]}),
             json!({"choices": [{"delta": { deeper: value.clone() }}]}),
         ] {
-            let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
-            let pushed = decoder.push(&body.to_string(), &mut out);
-            prop_assert!(!matches!(pushed, Err(Fault::Unreadable { .. })), "{} {:?}", body, pushed);
+            let read = Reader::new(ChatDecoder::default(), Rules::new()).frame(event(&body.to_string()), false);
+            prop_assert!(!matches!(read, Err(Fault::Unreadable { .. } | Fault::Malformed { .. })), "{} {:?}", body, read);
         }
     }
 

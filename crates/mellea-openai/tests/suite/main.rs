@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "all of this is tests")]
 
 mod bodies;
+mod cases;
 mod conformance;
 mod corpus;
 mod lessons;

@@ -121,10 +121,10 @@ impl Exchange {
         let place = response.place().clone();
         let body = response.bytes().await?;
         // What came is never shown: it may hold a token.
-        let grant: Grant<'_> = serde_json::from_slice(&body).map_err(|_| place.malformed("", "it is no JSON object"))?;
-        let value = grant.access_token.get().or(grant.token.get());
+        let grant: Grant = serde_json::from_slice(&body).map_err(|_| place.malformed("", "it is no JSON object"))?;
+        let value = grant.access_token.or(grant.token);
         let value = Secret::new(value.ok_or_else(|| place.malformed("access_token", "there is no token"))?);
-        let lifetime = grant.expires_in.0.map(Duration::from_secs).or_else(|| left_of_jwt(value.expose(), SystemTime::now()));
+        let lifetime = grant.expires_in.map(Duration::from_secs).or_else(|| left_of_jwt(value.expose(), SystemTime::now()));
         Ok(Token { lifetime: lifetime.unwrap_or(UNKNOWN_LIFETIME).min(LONGEST), value })
     }
 

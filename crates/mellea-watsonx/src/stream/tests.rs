@@ -1,24 +1,40 @@
 //! The decoder: what each piece gives, however odd it is.
 
+use mellea_core::{Event, FinishReason, TokenLogprob, ToolCall, Usage};
 use mellea_http::{Framer, SseFramer};
+use mellea_wire::{Reader, Rules};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
 /// A stream as the service sends it.
 const RECORDED: &[u8] = include_bytes!("../../tests/corpus/chat.sse");
 
+fn reader() -> Reader<Decoder> {
+    Reader::new(Decoder::default(), Rules::new())
+}
+
+fn frame(data: &str) -> SseEvent {
+    let mut event = SseEvent::default();
+    event.data = data.to_owned();
+    event
+}
+
+fn events(reader: &mut Reader<Decoder>) -> Vec<Event> {
+    std::iter::from_fn(|| reader.pop()).collect()
+}
+
 fn decode(pieces: &[&str]) -> (Vec<Event>, Result<(), Fault>) {
-    let (mut decoder, mut events) = (Decoder::default(), VecDeque::new());
-    let result = pieces.iter().try_for_each(|piece| decoder.push("", piece, &mut events)).and_then(|()| decoder.end());
-    (events.into(), result)
+    let mut reader = reader();
+    let result = pieces.iter().try_for_each(|piece| reader.frame(frame(piece), false)).and_then(|()| reader.body_ended());
+    (events(&mut reader), result)
 }
 
 fn whole(body: &str) -> (Vec<Event>, Result<(), Fault>) {
-    let mut events = VecDeque::new();
-    let result = Decoder::default().whole(body.as_bytes(), &mut events);
-    (events.into(), result)
+    let mut reader = reader();
+    let result = reader.whole(body.as_bytes());
+    (events(&mut reader), result)
 }
 
 fn calls(events: &[Event]) -> Vec<(&str, &str, Value)> {
@@ -87,16 +103,16 @@ fn every_reason_to_finish_has_its_meaning() {
         ("length", FinishReason::Length),
         ("tool_calls", FinishReason::ToolCalls),
         ("content_filter", FinishReason::ContentFilter),
-        ("time_limit", FinishReason::Other("time_limit".into())),
-        ("cancelled", FinishReason::Other("cancelled".into())),
-        ("something new", FinishReason::Other("something new".into())),
+        ("time_limit", FinishReason::Length),
     ] {
         let piece = format!(r#"{{"choices":[{{"finish_reason":"{reason}"}}]}}"#);
         assert_eq!(decode(&[&piece]).0, [Event::Finish(finish.clone())]);
         assert_eq!(whole(&piece).0, [Event::Finish(finish)]);
     }
     let failed = r#"{"choices":[{"delta":{"content":"so far"},"finish_reason":"error"}]}"#;
-    assert!(matches!(decode(&[failed]), (events, Err(Fault::Failed)) if events == [Event::Text("so far".into())]));
+    assert!(matches!(decode(&[failed]), (events, Err(Fault::Refused(_))) if events == [Event::Text("so far".into())]));
+    let (new, _) = decode(&[r#"{"choices":[{"finish_reason":"something new"}]}"#]);
+    assert!(matches!(new.as_slice(), [Event::Warning(_), Event::Finish(FinishReason::Other(word))] if word == "something new"));
 }
 
 #[test]
@@ -116,8 +132,8 @@ fn usage_comes_after_the_finish_and_with_details() {
         Event::Model("m-2".into()),
         Event::Thinking("Hm.".into()),
         Event::Text("A".into()),
-        Event::Finish(FinishReason::Stop),
         Event::Usage(usage),
+        Event::Finish(FinishReason::Stop),
     ];
     assert_eq!(events, expected);
 }
@@ -141,13 +157,14 @@ fn probabilities_are_read() {
 
 #[test]
 fn refusals_are_found_wherever_they_stand() {
-    let mut decoder = Decoder::default();
     let said = r#"{"errors":[{"code":"x","message":"no"}],"trace":"t","status_code":500}"#;
     for (name, data) in [("error", said), ("message", said), ("", said), ("error", "plain words"), ("", r#"{"error":"no"}"#)] {
-        assert!(matches!(decoder.push(name, data, &mut VecDeque::new()), Err(Fault::Refused(_))), "{name} {data}");
+        let mut event = frame(data);
+        name.clone_into(&mut event.name);
+        assert!(matches!(reader().frame(event, false), Err(Fault::Refused(_))), "{name} {data}");
     }
     for none in [r#"{"errors":[],"choices":[]}"#, r#"{"errors":null,"error":null,"choices":[]}"#, r#"{"error":""}"#] {
-        decoder.push("", none, &mut VecDeque::new()).unwrap();
+        reader().frame(frame(none), false).unwrap();
     }
 }
 
@@ -155,7 +172,7 @@ fn refusals_are_found_wherever_they_stand() {
 fn what_is_no_answer_is_malformed() {
     for body in ["", "{", "[1]", "7", "null", "\"text\"", "<html>", "{\"choices\":[]}", "{}", "{\"choices\":[7]}"] {
         let (_, result) = whole(body);
-        assert!(matches!(result, Err(Fault::Json(_) | Fault::Malformed(..))), "{body}: {result:?}");
+        assert!(matches!(result, Err(Fault::Malformed { .. })), "{body}: {result:?}");
     }
     assert!(matches!(decode(&[]), (_, Err(Fault::Interrupted))));
     assert!(matches!(decode(&[r#"{"choices":[{"delta":{"content":"x"}}]}"#]), (_, Err(Fault::Interrupted))));
@@ -163,15 +180,14 @@ fn what_is_no_answer_is_malformed() {
 
 #[test]
 fn tool_calls_are_bounded() {
-    let (mut decoder, mut events) = (Decoder::default(), VecDeque::new());
-    let calls: Vec<Value> = (0..=MAX_CALLS).map(|i| json!({"index": i})).collect();
+    let calls: Vec<Value> = (0..=256).map(|i| json!({"index": i})).collect();
     let many = json!({"choices": [{"delta": {"tool_calls": calls}}]}).to_string();
-    assert!(matches!(decoder.push("", &many, &mut events), Err(Fault::Malformed(..))));
-    let mut decoder = Decoder::default();
+    assert!(matches!(reader().frame(frame(&many), false), Err(Fault::Malformed { .. })));
+    let mut reader = reader();
     let long = "x".repeat(1 << 20);
     let piece = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": long}}]}}]}).to_string();
-    let result = (0..17).try_for_each(|_| decoder.push("", &piece, &mut events));
-    assert!(matches!(result, Err(Fault::Malformed(..))));
+    let result = (0..17).try_for_each(|_| reader.frame(frame(&piece), false));
+    assert!(matches!(result, Err(Fault::Malformed { .. })));
 }
 
 /// JSON of any shape, with the names that are read in it.
@@ -221,16 +237,17 @@ fn odd() -> impl Strategy<Value = Value> {
 
 /// What the frames of these bytes give, pushed as they are cut.
 fn framed<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<Event>, bool) {
-    let (mut framer, mut decoder, mut events) = (SseFramer::default(), Decoder::default(), VecDeque::new());
+    let (mut framer, mut reader) = (SseFramer::default(), reader());
     let mut fine = true;
     for piece in pieces {
         framer.push(piece);
         while let Some(frame) = framer.next() {
-            let Ok(frame) = frame else { return (events.into(), false) };
-            fine &= decoder.push(&frame.name, &frame.data, &mut events).is_ok();
+            let Ok(frame) = frame else { return (events(&mut reader), false) };
+            fine &= reader.frame(frame, false).is_ok();
         }
     }
-    (events.into(), fine && decoder.end().is_ok())
+    fine &= reader.body_ended().is_ok();
+    (events(&mut reader), fine)
 }
 
 proptest! {
@@ -251,19 +268,20 @@ proptest! {
     #[test]
     fn no_object_is_too_odd(value in odd()) {
         let text = value.to_string();
-        let chat = serde_json::from_str::<Chat<'_>>(&text);
+        let chat = serde_json::from_str::<Chat>(&text);
         prop_assert_eq!(chat.is_ok(), value.is_object() || chat.is_ok() && value.is_array());
         if value.is_object() {
-            prop_assert!(serde_json::from_str::<wire::Generation<'_>>(&text).is_ok());
+            prop_assert!(serde_json::from_str::<crate::wire::Generation>(&text).is_ok());
         }
-        let mut decoder = Decoder::default();
-        let _ = decoder.push("", &text, &mut VecDeque::new());
-        let _ = Decoder::default().whole(text.as_bytes(), &mut VecDeque::new());
+        let _ = reader().frame(frame(&text), false);
+        let _ = reader().whole(text.as_bytes());
     }
 
     #[test]
     fn garbage_is_an_error_and_no_panic(name in "[a-z]{0,5}", data in any::<String>(), body in any::<Vec<u8>>()) {
-        let _ = Decoder::default().push(&name, &data, &mut VecDeque::new());
-        let _ = Decoder::default().whole(&body, &mut VecDeque::new());
+        let mut event = frame(&data);
+        event.name = name;
+        let _ = reader().frame(event, false);
+        let _ = reader().whole(&body);
     }
 }

@@ -3,39 +3,43 @@
 //! These types read only JSON, borrow from it where they can, and fail only on what is not
 //! JSON or not an object.
 
-mod lenient;
-
+use mellea_core::{TokenLogprob, Usage as CoreUsage};
+use mellea_wire::json::{maybe, or_default};
+use mellea_wire::{CallPiece, objects};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-pub use lenient::{Arguments, Count, List, Object, Real, Text};
 
 /// An answer to a chat, or one piece of a streamed one.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Chat<'a> {
+pub struct Chat {
     /// The id of the answer.
-    #[serde(borrow)]
-    pub id: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub id: Option<String>,
     /// The model, by the name in the request.
-    #[serde(borrow)]
-    pub model_id: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub model_id: Option<String>,
     /// The model that answers.
-    #[serde(borrow)]
-    pub model: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub model: Option<String>,
     /// The answers, of which the first counts.
-    #[serde(borrow)]
-    pub choices: List<Choice<'a>>,
+    #[serde(deserialize_with = "or_default")]
+    pub choices: Vec<Choice>,
     /// The tokens used.
-    pub usage: Object<Usage>,
+    #[serde(deserialize_with = "maybe")]
+    pub usage: Option<Usage>,
     /// The service's remarks.
-    #[serde(borrow)]
-    pub system: Object<System<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub system: Option<System>,
     /// Why there is no answer.
     pub errors: Value,
     /// The same, as a gateway says it.
     pub error: Value,
+    /// The same, where the error is the whole object.
+    pub message: Value,
+    /// Its code.
+    pub code: Value,
     /// The id of a request that was refused.
     pub trace: Value,
     /// The status of a request that was refused.
@@ -46,90 +50,93 @@ pub struct Chat<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Choice<'a> {
+pub struct Choice {
     /// Which answer it is; the first is 0.
-    pub index: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub index: Option<u64>,
     /// The whole answer.
-    #[serde(borrow)]
-    pub message: Object<Message<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub message: Option<Message>,
     /// The next piece of the answer.
-    #[serde(borrow)]
-    pub delta: Object<Message<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub delta: Option<Message>,
     /// Why the model stopped.
-    #[serde(borrow)]
-    pub finish_reason: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub finish_reason: Option<String>,
     /// How likely the tokens were.
-    #[serde(borrow)]
-    pub logprobs: Object<Logprobs<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub logprobs: Option<Logprobs>,
 }
 
 /// What the model says, whole or in part.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Message<'a> {
+pub struct Message {
     /// The text.
-    #[serde(borrow)]
-    pub content: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub content: Option<String>,
     /// The reasoning.
-    #[serde(borrow)]
-    pub reasoning_content: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning_content: Option<String>,
     /// The tool calls.
-    #[serde(borrow)]
-    pub tool_calls: List<ToolCall<'a>>,
+    #[serde(deserialize_with = "or_default")]
+    pub tool_calls: Vec<ToolCall>,
 }
 
 /// A tool call, or a piece of one.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct ToolCall<'a> {
+pub struct ToolCall {
     /// To which call a piece belongs.
-    pub index: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub index: Option<u64>,
     /// The call's id.
-    #[serde(borrow)]
-    pub id: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub id: Option<String>,
     /// What is called.
-    #[serde(borrow)]
-    pub function: Object<Function<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub function: Option<Function>,
 }
 
 /// What a tool call calls.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Function<'a> {
+pub struct Function {
     /// The tool's name.
-    #[serde(borrow)]
-    pub name: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub name: Option<String>,
     /// The arguments.
-    #[serde(borrow)]
-    pub arguments: Arguments<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub arguments: Option<Value>,
 }
 
 /// How likely the tokens of an answer were.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Logprobs<'a> {
+pub struct Logprobs {
     /// One entry for each token.
-    #[serde(borrow)]
-    pub content: List<Token<'a>>,
+    #[serde(deserialize_with = "or_default")]
+    pub content: Vec<Token>,
 }
 
 /// How likely a token was.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Token<'a> {
+pub struct Token {
     /// The token's text.
-    #[serde(borrow)]
-    pub token: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub token: Option<String>,
     /// The natural logarithm of its probability.
-    pub logprob: Real,
+    #[serde(deserialize_with = "maybe")]
+    pub logprob: Option<f64>,
     /// Others that could have stood there.
-    #[serde(borrow)]
-    pub top_logprobs: List<Self>,
+    #[serde(deserialize_with = "or_default")]
+    pub top_logprobs: Vec<Self>,
 }
 
 /// The tokens used.
@@ -138,13 +145,17 @@ pub struct Token<'a> {
 #[non_exhaustive]
 pub struct Usage {
     /// Of the prompt.
-    pub prompt_tokens: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub prompt_tokens: Option<u64>,
     /// Of the answer.
-    pub completion_tokens: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub completion_tokens: Option<u64>,
     /// More about those of the prompt.
-    pub prompt_tokens_details: Object<UsageDetails>,
+    #[serde(deserialize_with = "maybe")]
+    pub prompt_tokens_details: Option<UsageDetails>,
     /// More about those of the answer.
-    pub completion_tokens_details: Object<UsageDetails>,
+    #[serde(deserialize_with = "maybe")]
+    pub completion_tokens_details: Option<UsageDetails>,
 }
 
 /// More about the tokens used.
@@ -153,52 +164,58 @@ pub struct Usage {
 #[non_exhaustive]
 pub struct UsageDetails {
     /// Those that came from a cache.
-    pub cached_tokens: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub cached_tokens: Option<u64>,
     /// Those that were reasoning.
-    pub reasoning_tokens: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// The service's remarks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct System<'a> {
+pub struct System {
     /// What it warns of.
-    #[serde(borrow)]
-    pub warnings: List<Remark<'a>>,
+    #[serde(deserialize_with = "or_default")]
+    pub warnings: Vec<Remark>,
 }
 
 /// One remark of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Remark<'a> {
+pub struct Remark {
     /// What kind of remark it is.
-    #[serde(borrow)]
-    pub id: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub id: Option<String>,
     /// The remark.
-    #[serde(borrow)]
-    pub message: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub message: Option<String>,
 }
 
 /// An answer to a text generation.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Generation<'a> {
+pub struct Generation {
     /// The model.
-    #[serde(borrow)]
-    pub model_id: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub model_id: Option<String>,
     /// The continuations, of which the first counts.
-    #[serde(borrow)]
-    pub results: List<Generated<'a>>,
+    #[serde(deserialize_with = "or_default")]
+    pub results: Vec<Generated>,
     /// The service's remarks.
-    #[serde(borrow)]
-    pub system: Object<System<'a>>,
+    #[serde(deserialize_with = "maybe")]
+    pub system: Option<System>,
     /// Why there is no answer.
     pub errors: Value,
     /// The same, as a gateway says it.
     pub error: Value,
+    /// The same, where the error is the whole object.
+    pub message: Value,
+    /// Its code.
+    pub code: Value,
     /// The id of a request that was refused.
     pub trace: Value,
     /// The status of a request that was refused.
@@ -209,50 +226,87 @@ pub struct Generation<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Generated<'a> {
+pub struct Generated {
     /// The text.
-    #[serde(borrow)]
-    pub generated_text: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub generated_text: Option<String>,
     /// Tokens of the text that was continued.
-    pub input_token_count: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub input_token_count: Option<u64>,
     /// Tokens of the continuation.
-    pub generated_token_count: Count,
+    #[serde(deserialize_with = "maybe")]
+    pub generated_token_count: Option<u64>,
     /// Why the model stopped.
-    #[serde(borrow)]
-    pub stop_reason: Text<'a>,
+    #[serde(deserialize_with = "maybe")]
+    pub stop_reason: Option<String>,
 }
 
 /// An answer to a request for a token, in each of the forms there are.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Grant<'a> {
-    #[serde(borrow)]
-    pub(crate) access_token: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) token: Text<'a>,
-    pub(crate) expires_in: Count,
+pub(crate) struct Grant {
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) access_token: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) token: Option<String>,
+    #[serde(deserialize_with = "maybe")]
+    pub(crate) expires_in: Option<u64>,
 }
 
-impl Chat<'_> {
+objects!(Choice, Message, ToolCall, Function, Logprobs, Token, Usage, UsageDetails, System, Remark, Generated);
+
+impl From<ToolCall> for CallPiece {
+    fn from(call: ToolCall) -> Self {
+        let Function { name, arguments } = call.function.unwrap_or_default();
+        Self { index: call.index, id: call.id, name, arguments, extra: None }
+    }
+}
+
+impl Token {
+    /// The figure in the core's form; `None` if there is none.
+    pub(crate) fn logprob(self) -> Option<TokenLogprob> {
+        let mut out = TokenLogprob::new(self.token.unwrap_or_default(), self.logprob?);
+        let pair = |other: Self| Some((other.token.unwrap_or_default(), other.logprob?));
+        out.top = self.top_logprobs.into_iter().filter_map(pair).collect();
+        Some(out)
+    }
+}
+
+impl Usage {
+    /// The figures in the core's form.
+    pub(crate) fn usage(self) -> CoreUsage {
+        let mut usage = CoreUsage::default();
+        usage.prompt_tokens = self.prompt_tokens;
+        usage.completion_tokens = self.completion_tokens;
+        usage.cached_tokens = self.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        usage.reasoning_tokens = self.completion_tokens_details.and_then(|details| details.reasoning_tokens);
+        usage
+    }
+}
+
+impl Chat {
     /// What the service says instead of answering, if it does.
     #[must_use]
     pub fn refusal(&self) -> Option<Value> {
-        refusal(&self.errors, &self.error, &self.trace, &self.status_code)
+        refusal([&self.errors, &self.error, &self.trace, &self.status_code, &self.message, &self.code], !self.choices.is_empty())
     }
 }
 
-impl Generation<'_> {
+impl Generation {
     /// What the service says instead of answering, if it does.
     #[must_use]
     pub fn refusal(&self) -> Option<Value> {
-        refusal(&self.errors, &self.error, &self.trace, &self.status_code)
+        refusal([&self.errors, &self.error, &self.trace, &self.status_code, &self.message, &self.code], !self.results.is_empty())
     }
 }
 
-fn refusal(errors: &Value, error: &Value, trace: &Value, status: &Value) -> Option<Value> {
-    let said = |value: &Value| !(value.is_null() || value == &json!([]) || value == &json!({}) || value == &json!(""));
-    if said(errors) {
-        return Some(json!({ "errors": errors, "trace": trace, "status_code": status }));
+fn refusal([errors, error, trace, status, message, code]: [&Value; 6], answered: bool) -> Option<Value> {
+    if [errors, error, message].into_iter().all(Value::is_null) {
+        return None;
     }
-    said(error).then(|| json!({ "error": error, "trace": trace, "status_code": status }))
+    let all = json!({
+        "errors": errors, "error": error, "trace": trace, "status_code": status, "message": message, "code": code,
+        "answered": if answered { json!([true]) } else { Value::Null },
+    });
+    mellea_wire::error_in(&all, &["answered"])
 }
