@@ -8,7 +8,9 @@ use mellea_core::{
     Backend, Capabilities, ChatRequest, Content, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
     RawRequest, Result, Thinking, Warning,
 };
-use mellea_http::Client;
+use futures_util::StreamExt;
+use mellea_http::{Client, Incoming, LineFramer, Response};
+use mellea_wire::{Reader, Rules};
 use serde_json::Value;
 
 use crate::builder::{OllamaBuilder, Truncation};
@@ -16,7 +18,7 @@ use crate::error::explain;
 use crate::progress::Listener;
 use crate::pull::Pull;
 use crate::request::Prepared;
-use crate::stream::Live;
+use crate::stream::Decoder;
 use crate::wire::ModelInfo;
 use crate::{options, request};
 
@@ -117,15 +119,20 @@ impl Ollama {
 
     /// Sends a request and waits for the first line of its answer. A server that only loads the
     /// model is asked once more.
-    pub(crate) async fn start(&self, prepared: Prepared) -> Result<Live> {
+    pub(crate) async fn start(&self, prepared: Prepared, rules: &Rules) -> Result<EventStream> {
         let Prepared { request, call, check } = prepared;
         let model = &self.0.settings.model;
         let open = async {
             for _ in 0..2 {
-                let read = async |response| Live::begin(response, check, self.clone()).await;
-                let live = Box::pin(self.0.client.open(request.clone(), read)).await.map_err(|error| self.explain(error))?;
-                if !live.only_loaded() {
-                    return Ok(live);
+                let read = async |response: Response| {
+                    let reader = Reader::new(Decoder::new(check), rules.clone());
+                    Incoming::<LineFramer, _>::begin(response, reader, true).await.map(Box::new)
+                };
+                let incoming = Box::pin(self.0.client.open(request.clone(), read)).await.map_err(|error| self.explain(error))?;
+                if !incoming.reader().decoder().only_loaded() {
+                    let backend = self.clone();
+                    let events = incoming.events(Vec::new());
+                    return Ok(EventStream::new(events.map(move |event| event.map_err(|error| backend.explain(error)))));
                 }
             }
             let hint = "the server loaded the model and generated nothing; see its log";
@@ -196,8 +203,9 @@ impl Backend for Ollama {
         } else {
             self.preflight(&request).and_then(|()| request::chat(self.client(), self.settings(), &request))
         };
-        let live = self.start(prepared.map_err(|error| error.at("ollama", &self.0.settings.model))?).await?;
-        Ok(live.events())
+        let rules = self.0.client.rules(&request);
+        drop(request);
+        self.start(prepared.map_err(|error| error.at("ollama", &self.0.settings.model))?, &rules).await
     }
 
     async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {

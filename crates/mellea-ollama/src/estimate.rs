@@ -1,6 +1,7 @@
 //! How many tokens a prompt has at least, and whether the server can have read all of it.
 
-use mellea_core::{ErrorKind, Message, Role, ToolSpec};
+use mellea_core::{Message, Role, ToolSpec};
+use mellea_wire::Fault;
 
 use crate::builder::Truncation;
 
@@ -29,11 +30,11 @@ impl PromptCheck {
     /// The failure, if the server cannot have read the whole prompt when it counts so many tokens.
     ///
     /// No count, or none at all, says nothing: old servers leave out what they had cached.
-    pub(crate) fn shortfall(&self, read: Option<u64>) -> Option<ErrorKind> {
+    pub(crate) fn shortfall(&self, read: Option<u64>) -> Option<Fault> {
         let read = read.filter(|read| *read > 0)?;
         let too_few = self.at_least >= WORTH_A_LOOK && read.saturating_mul(10) < self.at_least.saturating_mul(9);
         let too_small = self.window.is_some_and(|window| self.at_least > window && read <= window);
-        (too_few || too_small).then_some(ErrorKind::PromptTruncated { prompt: self.at_least, read })
+        (too_few || too_small).then_some(Fault::PromptTruncated { prompt: self.at_least, read })
     }
 }
 

@@ -3,9 +3,11 @@
 use futures_util::future::BoxFuture;
 use futures_util::stream::{StreamExt, iter};
 use mellea_core::{Error, ErrorKind, FinishReason, ModelOutput, RawRequest, Result};
+use mellea_wire::{Rules, Tags};
 use tokio::time::Instant;
 
 use crate::backend::Ollama;
+use crate::stream::output as output_of;
 use crate::{options, request};
 
 impl Ollama {
@@ -23,12 +25,15 @@ impl Ollama {
         }
         let started = Instant::now();
         let prepared = request::raw(self.client(), settings, &request).map_err(place)?;
-        let live = self.start(prepared).await?;
+        let mut rules = Rules::new();
+        // A raw completion is what the model writes, as it is.
+        rules.tags = Tags::none();
+        let events = self.start(prepared, &rules).await?;
         let mut output = ModelOutput::default();
         output.provider = "ollama".to_owned();
         output.model.clone_from(&settings.model);
         output.warnings = options::common(&request.options, request.format.as_ref());
-        let output = live.output(output, started).await.map_err(place)?;
+        let output = output_of(events, output, started).await.map_err(place)?;
         if !output.text.is_empty() || output.thinking.is_some() {
             return Ok(output);
         }

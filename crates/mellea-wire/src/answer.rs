@@ -176,6 +176,18 @@ impl Answer {
         !self.calls.is_empty() || !self.called.is_empty()
     }
 
+    /// How many tool calls have come.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.len() + self.called.len()
+    }
+
+    /// Whether the service has said why the model stopped.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.word.is_some()
+    }
+
     /// The next piece of reasoning that the wire sets apart itself.
     pub fn thinking(&mut self, text: impl Into<String>) {
         let mut text = text.into();
@@ -353,10 +365,6 @@ impl Answer {
 
     pub(crate) const fn has_begun(&self) -> bool {
         self.begun
-    }
-
-    pub(crate) const fn has_finished(&self) -> bool {
-        self.word.is_some()
     }
 
     pub(crate) const fn is_announced(&self) -> bool {

@@ -159,6 +159,12 @@ impl ToolCalls {
         self.calls.is_empty()
     }
 
+    /// How many calls have begun.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     /// Whether the arguments of a call cannot be read, as when the answer was cut.
     #[must_use]
     pub fn any_broken(&self) -> bool {

@@ -25,6 +25,12 @@ pub trait Decoder: Send + 'static {
     /// The bytes of a frame, which are counted.
     fn size(frame: &Self::Frame) -> usize;
 
+    /// What it means on this wire that the body has ended in good order, but the answer has not; `None` if the answer was
+    /// interrupted.
+    fn ended_early(&self) -> Option<Fault> {
+        None
+    }
+
     /// The answer is complete: adds what only the end can tell. `extra` is what came with the calls, by their ids.
     fn conclude(&mut self, extra: Map<String, Value>, answer: &mut Answer) {
         let _ = (extra, answer);
@@ -92,7 +98,7 @@ impl<D: Decoder> Reader<D> {
         let counted = self.answer.count(D::size(&frame));
         let read = counted.and_then(|()| self.decoder.frame(frame, &mut self.answer));
         match read {
-            Ok(()) if self.answer.is_announced() && self.answer.has_finished() => {
+            Ok(()) if self.answer.is_announced() && self.answer.is_finished() => {
                 self.complete();
                 Ok(())
             }
@@ -104,7 +110,7 @@ impl<D: Decoder> Reader<D> {
     fn fault(&mut self, fault: Fault, last: bool) -> Result<(), Fault> {
         let fault = match fault {
             // What comes after the finish is no part of the answer.
-            fault if self.answer.has_finished() && !matches!(fault, Fault::PromptTruncated { .. }) => {
+            fault if self.answer.is_finished() && !matches!(fault, Fault::PromptTruncated { .. }) => {
                 self.answer.note(format!("after the answer's end there was a fault: {fault}"));
                 self.complete();
                 return Ok(());
@@ -148,11 +154,11 @@ impl<D: Decoder> Reader<D> {
         if self.complete {
             return Ok(());
         }
-        if !self.answer.has_finished() {
+        if !self.answer.is_finished() {
             let enough = self.answer.is_announced() || self.answer.rules().end_of_body;
             if !enough || !self.answer.has_begun() || self.answer.is_cut_in_a_call() {
                 self.answer.flush();
-                return Err(Fault::Interrupted);
+                return Err(self.decoder.ended_early().unwrap_or(Fault::Interrupted));
             }
             self.answer.note("the service did not say that the answer is complete");
         }
@@ -195,7 +201,7 @@ impl<D: Decoder> Reader<D> {
     /// Whether the service has said why the model stopped; figures of usage may still follow.
     #[must_use]
     pub const fn has_finished(&self) -> bool {
-        self.answer.has_finished()
+        self.answer.is_finished()
     }
 
     /// Whether the end was announced; nothing more will come, but it may lack the finish.

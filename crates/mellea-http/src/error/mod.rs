@@ -18,6 +18,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
+pub(crate) use refusal::is_dead_runner;
 pub(crate) use service::{MIN_SECRET, Service};
 
 /// The most bytes of a body that an error keeps.

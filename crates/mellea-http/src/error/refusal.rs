@@ -92,6 +92,38 @@ pub(super) fn read(status: Option<u16>, headers: &HeaderMap, body: &[u8], redact
 }
 
 fn of_json(value: &Value) -> ProviderError {
+    let said = of_object(value);
+    // Servers in front of others put the whole error of those into their message.
+    match nested(&said.message) {
+        Some(inner) => {
+            let mut inner = of_object(&inner);
+            inner.code = inner.code.or(said.code);
+            inner.status = inner.status.or(said.status);
+            inner.request_id = inner.request_id.or(said.request_id);
+            inner.retry_after = inner.retry_after.or(said.retry_after);
+            inner
+        }
+        None => said,
+    }
+}
+
+/// The error within a message, at most a few levels down.
+fn nested(message: &str) -> Option<Value> {
+    let mut found: Option<Value> = None;
+    let mut text = message.to_owned();
+    for _ in 0..4 {
+        let Some(at) = text.find('{') else { break };
+        let mut values = serde_json::Deserializer::from_str(text.get(at..).unwrap_or_default()).into_iter::<Value>();
+        let Some(Ok(value)) = values.next() else { break };
+        let inner = value.get("error").unwrap_or(&value);
+        let Some(words) = inner.get("message").or_else(|| inner.as_str().map(|_| inner)).and_then(Value::as_str) else { break };
+        text = words.to_owned();
+        found = Some(value);
+    }
+    found
+}
+
+fn of_object(value: &Value) -> ProviderError {
     let value = match value {
         // Gemini's streams have the error in an array.
         Value::Array(items) => items.first().unwrap_or(value),
@@ -184,6 +216,20 @@ pub(super) fn classify(said: ProviderError, model: Option<&str>, address: &str) 
         let message = format!("the service could not read what the model wrote: {}", said.message);
         return (Error::new(ErrorKind::Parse(message)).with_response(said), None);
     }
+    if is_dead_runner(&said.message) {
+        let mut said = said;
+        said.status = said.status.filter(|status| *status >= 500).or(Some(500));
+        // What follows may be an old line of the log, of another request.
+        if let Some((own, _)) = said.message.split_once(": ") {
+            said.message = own.to_owned();
+        }
+        let hint = "the model's process on the server died: it may lack memory, or crash on this request; see the server's log";
+        return (ErrorKind::Provider(said).into(), Some(hint.to_owned()));
+    }
+    if let Some(feature) = missing_feature(&words) {
+        let by = model.unwrap_or_default();
+        return (Error::new(ErrorKind::unsupported(feature, by, said.message.clone())).with_response(said), None);
+    }
     if let Some((prompt, limit)) = overflow::find(&said) {
         let hint = "shorten the conversation or the documents, or use a model with a larger window".to_owned();
         return (Error::new(ErrorKind::ContextWindowExceeded { prompt, limit }).with_response(said), Some(hint));
@@ -202,6 +248,24 @@ pub(super) fn classify(said: ProviderError, model: Option<&str>, address: &str) 
         _ => None,
     };
     (ErrorKind::Provider(said).into(), hint)
+}
+
+/// Whether a server says that the process which runs the model has died.
+pub(crate) fn is_dead_runner(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["process no longer running", "runner has unexpectedly stopped", "runner process has terminated", "runner process no longer"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// What a model cannot take, as llama.cpp's server says it.
+fn missing_feature(words: &str) -> Option<&'static str> {
+    let missing = words.contains("is not supported") && words.contains("mmproj");
+    match () {
+        () if missing && words.contains("image") => Some("images"),
+        () if missing && words.contains("audio") => Some("audio"),
+        () => None,
+    }
 }
 
 /// Whether a service refuses because what the model wrote was broken: then another attempt may do better, and it need not

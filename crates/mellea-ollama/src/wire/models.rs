@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
+use mellea_wire::json::{Accept, maybe, or_default};
+use mellea_wire::objects;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::lenient;
-
 /// A list of models.
 #[derive(Debug, Deserialize)]
-#[serde(default, bound(deserialize = "T: Default + Deserialize<'de>"))]
+#[serde(default, bound(deserialize = "T: Accept<'de>"))]
 pub(crate) struct Models<T> {
-    #[serde(deserialize_with = "lenient::objects")]
+    #[serde(deserialize_with = "or_default")]
     pub(crate) models: Vec<T>,
 }
 
@@ -25,7 +25,7 @@ impl<T> Default for Models<T> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Version {
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub(crate) version: String,
 }
 
@@ -35,16 +35,16 @@ pub(crate) struct Version {
 #[non_exhaustive]
 pub struct LocalModel {
     /// Its name with its tag, such as `granite4.1:3b`.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// Its size in bytes.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub size: Option<u64>,
     /// What it is made of.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub digest: String,
     /// When it last changed, as the server writes it.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub modified_at: String,
 }
 
@@ -54,21 +54,23 @@ pub struct LocalModel {
 #[non_exhaustive]
 pub struct RunningModel {
     /// Its name with its tag.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The memory it takes, in bytes.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub size: Option<u64>,
     /// How much of that is on the GPU.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub size_vram: Option<u64>,
     /// The window it was loaded with, in tokens; 0 while it is being loaded.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub context_length: Option<u64>,
     /// When it will be unloaded, as the server writes it.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub expires_at: String,
 }
+
+objects!(LocalModel, RunningModel);
 
 /// A model in detail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,16 +78,16 @@ pub struct RunningModel {
 #[non_exhaustive]
 pub struct ModelInfo {
     /// What it can do: `completion`, `tools`, `vision`, `thinking`, `insert`, `embedding` and others.
-    #[serde(deserialize_with = "lenient::texts")]
+    #[serde(deserialize_with = "or_default")]
     pub capabilities: Vec<String>,
     /// The parameters that its Modelfile sets, one on each line.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub parameters: String,
     /// Its chat template.
-    #[serde(deserialize_with = "lenient::text")]
+    #[serde(deserialize_with = "or_default")]
     pub template: String,
     /// What its file says about it, such as `granite.context_length`.
-    #[serde(deserialize_with = "lenient::object")]
+    #[serde(deserialize_with = "or_default")]
     pub model_info: Map<String, Value>,
 }
 
@@ -119,16 +121,16 @@ impl ModelInfo {
 #[non_exhaustive]
 pub struct PullLine<'a> {
     /// What is being done.
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    #[serde(borrow, deserialize_with = "or_default")]
     pub status: Cow<'a, str>,
     /// The layer it is done to.
-    #[serde(borrow, deserialize_with = "lenient::borrowed")]
+    #[serde(borrow, deserialize_with = "or_default")]
     pub digest: Cow<'a, str>,
     /// Bytes of the layer.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub total: Option<u64>,
     /// Bytes of the layer that are here.
-    #[serde(deserialize_with = "lenient::whole")]
+    #[serde(deserialize_with = "maybe")]
     pub completed: Option<u64>,
     /// Why it failed.
     pub error: Option<Value>,

@@ -4,6 +4,7 @@ use futures_util::StreamExt;
 use mellea_core::{Backend, ErrorKind, Event, FinishReason, TokenLogprob, Usage, Warning};
 use mellea_http::testing::{Reply, Server, Step};
 use mellea_ollama::Decoder;
+use mellea_wire::{Fault, Reader, Rules};
 use mellea_ollama::wire::{Chunk, LocalModel, ModelInfo, PullLine, RunningModel};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -87,13 +88,9 @@ async fn an_answer_is_the_same_wherever_the_network_cuts_it() {
 
 /// The events of these lines, without a network.
 fn decode(lines: &[Value]) -> Vec<Event> {
-    let mut decoder = Decoder::default();
-    let mut events = Vec::new();
-    for line in lines {
-        decoder.push(serde_json::from_str::<Chunk<'_>>(&line.to_string()).unwrap());
-        events.extend(std::iter::from_fn(|| decoder.next()));
-    }
-    events
+    let mut reader = Reader::new(Decoder::default(), Rules::new());
+    lines.iter().for_each(|line| reader.frame(line.to_string(), false).unwrap());
+    std::iter::from_fn(|| reader.pop()).collect()
 }
 
 #[tokio::test]
@@ -303,19 +300,17 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_json_breaks_the_decoder(lines in prop::collection::vec(any_json(), 0..6)) {
-        let mut decoder = Decoder::default();
+        let mut reader = Reader::new(Decoder::default(), Rules::new());
         let mut finishes = 0;
         for line in lines {
-            if let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(&line.to_string()) {
-                decoder.push(chunk);
-            } else {
-                prop_assert!(!line.is_object(), "every object is read: {line}");
-            }
-            while let Some(event) = decoder.next() {
+            let read = reader.frame(line.to_string(), false);
+            let unread = matches!(read, Err(Fault::Malformed { .. }));
+            prop_assert!(!unread || !line.is_object(), "every object is read: {line}");
+            while let Some(event) = reader.pop() {
                 finishes += usize::from(matches!(event, Event::Finish(_)));
             }
         }
-        prop_assert_eq!(finishes, usize::from(decoder.is_done()));
+        prop_assert_eq!(finishes, usize::from(reader.is_complete()));
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl<'de> Accept<'de> for String {
     }
 }
 
-impl<'de> Accept<'de> for Cow<'de, str> {
+impl<'de: 'a, 'a> Accept<'de> for Cow<'a, str> {
     fn text(text: &str) -> Option<Self> {
         Some(Self::Owned(text.to_owned()))
     }
@@ -247,6 +247,12 @@ impl<'de> Accept<'de> for Value {
         Self::deserialize(SeqAccessDeserializer::new(list)).map(Some)
     }
 
+    fn object<A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        Self::deserialize(MapAccessDeserializer::new(object)).map(Some)
+    }
+}
+
+impl<'de> Accept<'de> for serde_json::Map<String, Value> {
     fn object<A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
         Self::deserialize(MapAccessDeserializer::new(object)).map(Some)
     }
