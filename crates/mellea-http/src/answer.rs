@@ -7,6 +7,7 @@ use mellea_core::{Error, Event, EventStream, Result, Warning};
 use mellea_wire::{Decoder, Reader};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::response::unmarked;
 use crate::{Client, Framer, Frames, Request, Response};
 
 /// How long figures of usage, and the end, are waited for after the finish. Signs of life do not make it longer.
@@ -46,7 +47,11 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
         } else {
             incoming.frames = Some(response.frames(F::default())?);
             while !incoming.reader.has_begun() && !incoming.reader.is_complete() {
-                incoming.advance().await?;
+                let Err(error) = incoming.advance().await else { continue };
+                if !incoming.reader.has_begun() {
+                    return Err(error);
+                }
+                (incoming.frames, incoming.fault) = (None, Some(error));
             }
         }
         Ok(incoming)
@@ -55,7 +60,7 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
     async fn whole(&mut self, response: Response) -> Result<()> {
         let place = response.place().clone();
         let body = response.bytes().await?;
-        if let Err(fault) = self.reader.whole(&body) {
+        if let Err(fault) = self.reader.whole(unmarked(&body)) {
             let error = place.unread(fault);
             // What was said before the fault is kept, and then it is no longer a matter of one request.
             if !self.reader.has_begun() {

@@ -135,14 +135,14 @@ impl Response {
         while start.trim_ascii().len() < 6 && start.len() < LEAD {
             let Some(chunk) = self.chunk().await? else { break };
             if start.is_empty() && chunk.trim_ascii_start().len() >= 6 {
-                return Ok(self.0.peeked.insert(chunk).trim_ascii_start());
+                return Ok(unmarked(self.0.peeked.insert(chunk)));
             }
             start.extend_from_slice(&chunk);
         }
         if start.is_empty() {
             return Ok(&[]);
         }
-        Ok(self.0.peeked.insert(start.into()).trim_ascii_start())
+        Ok(unmarked(self.0.peeked.insert(start.into())))
     }
 
     /// The whole body.
@@ -214,6 +214,11 @@ impl Response {
         }
         Ok(())
     }
+}
+
+/// Without a byte order mark and white space in front.
+pub(crate) fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start()
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {

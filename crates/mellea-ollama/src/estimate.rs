@@ -1,7 +1,6 @@
 //! How many tokens a prompt has at least, and whether the server can have read all of it.
 
 use mellea_core::{Message, Role, ToolSpec};
-use mellea_wire::Fault;
 
 use crate::builder::Truncation;
 
@@ -27,14 +26,15 @@ pub(crate) struct PromptCheck {
 }
 
 impl PromptCheck {
-    /// The failure, if the server cannot have read the whole prompt when it counts so many tokens.
+    /// The tokens of the prompt and those that were read, if the server cannot have read all of it when it counts so
+    /// many.
     ///
     /// No count, or none at all, says nothing: old servers leave out what they had cached.
-    pub(crate) fn shortfall(&self, read: Option<u64>) -> Option<Fault> {
+    pub(crate) fn shortfall(&self, read: Option<u64>) -> Option<(u64, u64)> {
         let read = read.filter(|read| *read > 0)?;
         let too_few = self.at_least >= WORTH_A_LOOK && read.saturating_mul(10) < self.at_least.saturating_mul(9);
         let too_small = self.window.is_some_and(|window| self.at_least > window && read <= window);
-        (too_few || too_small).then_some(Fault::PromptTruncated { prompt: self.at_least, read })
+        (too_few || too_small).then_some((self.at_least, read))
     }
 }
 

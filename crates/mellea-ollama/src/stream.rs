@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mellea_core::{Error, ErrorKind, Event, EventStream, ModelOutput, Result, Usage, Warning};
-use mellea_wire::{Answer, Decoder as Wire, Fault};
+use mellea_wire::{Answer, CallPiece, Decoder as Wire, Fault};
 use serde_json::{Value, json};
 
 use crate::builder::Truncation;
@@ -74,7 +74,12 @@ impl Wire for Decoder {
             return self.take(chunk, answer);
         }
         // Lines under the content type of one object.
-        String::from_utf8_lossy(body).lines().try_for_each(|line| self.frame(line.to_owned(), answer))?;
+        for line in String::from_utf8_lossy(body).lines() {
+            self.frame(line.to_owned(), answer)?;
+            if answer.is_finished() {
+                break;
+            }
+        }
         if answer.is_finished() { Ok(()) } else { Err(Fault::Interrupted) }
     }
 
@@ -102,9 +107,10 @@ impl Decoder {
             answer.text(text);
         }
         for call in chunk.message.tool_calls {
-            // Each is complete, and they have no numbers.
+            // Each is complete, and servers number them as they like.
             let position = answer.calls();
-            answer.call(call.into(), position)?;
+            let number = u64::try_from(position).ok();
+            answer.call(CallPiece { index: number, ..call.into() }, position)?;
         }
         answer.logprobs(chunk.logprobs.into_iter().filter_map(|one| one.token()).collect());
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
@@ -160,14 +166,13 @@ impl Decoder {
                 "the answer was cut because the window of {window} tokens is full; more `max_new_tokens` will not help"
             ));
         }
-        if let Some(short) = self.check.shortfall(prompt.map(|p| p.saturating_add(cached.unwrap_or(0)))) {
+        if let Some((prompt, read)) = self.check.shortfall(prompt.map(|p| p.saturating_add(cached.unwrap_or(0)))) {
             if self.check.policy == Truncation::Refuse {
-                return Err(short);
+                return Err(Fault::PromptTruncated { prompt, read });
             }
-            answer.warn(Warning::Other { message: short.to_string() });
+            answer.warn(Warning::Other { message: ErrorKind::PromptTruncated { prompt, read }.to_string() });
         }
-        // `load` and `unload` are no reasons to stop.
-        answer.finish(if matches!(reason, "" | "load" | "unload") { "stop" } else { reason })?;
+        answer.finish(if matches!(reason, "" | "load") { "stop" } else { reason })?;
         answer.end();
         Ok(())
     }

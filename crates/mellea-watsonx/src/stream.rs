@@ -2,7 +2,7 @@
 
 use mellea_core::Warning;
 use mellea_http::SseEvent;
-use mellea_wire::{Answer, Decoder as Wire, Fault};
+use mellea_wire::{Answer, CallPiece, Decoder as Wire, Fault};
 
 use crate::wire::{Chat, Choice, System};
 
@@ -30,6 +30,8 @@ pub struct Decoder {
     warned: bool,
     /// Pieces came as `delta`, so that a `message` is the whole.
     in_deltas: bool,
+    /// The answer came as a whole, so that each call in it is complete.
+    at_once: bool,
     /// The choice whose text is the answer's, and the one whose calls are.
     spoken: Option<u64>,
     calling: Option<u64>,
@@ -55,6 +57,7 @@ impl Wire for Decoder {
     }
 
     fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        self.at_once = true;
         let chat: Chat = answer.read_body(body, &mut String::new())?;
         let answered = !chat.choices.is_empty();
         self.piece(chat, answer)?;
@@ -112,7 +115,11 @@ impl Decoder {
                 continue;
             }
             for (position, call) in message.tool_calls.into_iter().enumerate() {
-                if whole { answer.whole_call(call.into(), position)? } else { answer.call(call.into(), position)? }
+                let mut call = CallPiece::from(call);
+                if self.at_once {
+                    call.index = u64::try_from(position).ok();
+                }
+                if whole { answer.whole_call(call, position)? } else { answer.call(call, position)? }
             }
         }
         if let Some(logprobs) = choice.logprobs {

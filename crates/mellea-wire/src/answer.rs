@@ -313,7 +313,6 @@ impl Answer {
     /// # Errors
     /// [`Fault::Refused`] or [`Fault::Broken`] if the word stands for a failure.
     pub fn finish(&mut self, word: &str) -> Result<(), Fault> {
-        self.begun = true;
         match Finish::of(word) {
             Finish::Failed => return Err(Fault::failed(word)),
             Finish::Broken => return Err(Fault::Broken(format!("the service could not read what the model wrote (`{word}`)"))),
@@ -321,6 +320,7 @@ impl Answer {
             Finish::Unknown if self.word.is_some() => {}
             _ => self.word = Some(word.to_owned()),
         }
+        self.begun = true;
         Ok(())
     }
 

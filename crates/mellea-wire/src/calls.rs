@@ -180,13 +180,13 @@ impl ToolCalls {
     /// Adds one piece; `position` is its place in the list it came in.
     ///
     /// # Errors
-    /// [`Fault::Malformed`] if there are more than 256 calls, or more than 16 MiB of arguments.
+    /// [`Fault::Repeating`] if there are more than 256 calls, or more than 16 MiB of arguments.
     pub fn push(&mut self, piece: CallPiece, position: usize) -> Result<(), Fault> {
         let CallPiece { index, id, name, arguments, extra } = piece;
         let (id, name, arguments) = (id.unwrap_or_default(), name.unwrap_or_default(), arguments.unwrap_or_default());
         self.bytes += arguments.as_str().map_or(0, str::len);
         if self.bytes > MAX_BYTES {
-            return Err(Fault::malformed("tool_calls", "the arguments have more than 16 MiB"));
+            return Err(Fault::Repeating("the arguments of the model's tool calls have more than 16 MiB".to_owned()));
         }
         let found = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
@@ -196,7 +196,7 @@ impl ToolCalls {
         let found = found.filter(|at| self.calls.get(*at).is_some_and(|call| !begins_another(call, &id, &name, &arguments)));
         if found.is_none() {
             if self.calls.len() >= MAX_CALLS {
-                return Err(Fault::malformed("tool_calls", "there are more than 256 calls"));
+                return Err(Fault::Repeating(format!("the model made more than {MAX_CALLS} tool calls")));
             }
             self.calls.push(Call { index, position, ..Call::default() });
         }

@@ -58,8 +58,8 @@ impl Fault {
     pub fn of_error_event(data: &str) -> Self {
         let value = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
         Self::Refused(match value {
-            wrapped @ Value::Object(_) if wrapped.get("error").is_some_and(|error| !error.is_null()) => wrapped,
-            bare => json!({ "error": bare }),
+            bare @ Value::String(_) => json!({ "error": bare }),
+            object => error_in(&object, &[]).unwrap_or_else(|| json!({ "error": object })),
         })
     }
 

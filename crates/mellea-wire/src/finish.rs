@@ -52,7 +52,7 @@ impl Finish {
             | "tokenlimit"
             | "limit"
             | "maxcompletiontokens"
-            | "timelimit"
+           
              => Self::Length,
             "modelcontextwindowexceeded" | "contextwindowexceeded" | "contextlengthexceeded" | "contextlength" => {
                 Self::WindowFull

@@ -109,7 +109,11 @@ impl<D: Decoder> Reader<D> {
 
     fn fault(&mut self, fault: Fault, last: bool) -> Result<(), Fault> {
         let fault = match fault {
-            // What comes after the finish is no part of the answer.
+            // What comes after the finish is no part of the answer; that its end was cut off is no news.
+            Fault::Unreadable { cut: true, .. } if last && self.answer.is_finished() => {
+                self.complete();
+                return Ok(());
+            }
             fault if self.answer.is_finished() && !matches!(fault, Fault::PromptTruncated { .. }) => {
                 self.answer.note(format!("after the answer's end there was a fault: {fault}"));
                 self.complete();

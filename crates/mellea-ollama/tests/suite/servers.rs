@@ -135,7 +135,7 @@ async fn models_are_listed() {
     server.on("GET /api/version").reply(Reply::json(200, &json!({"version": "0.12.6"}))).reply(Reply::json(200, &json!({})));
     let backend = backend(&server);
     let models = backend.models().await.unwrap();
-    assert_eq!((models[0].name.as_str(), models[0].size, models[1].size, models.len()), ("llama3.2:1b", Some(7), None, 3));
+    assert_eq!((models[0].name.as_str(), models[0].size, models[1].size, models.len()), ("llama3.2:1b", Some(7), None, 2));
     let running = backend.running().await.unwrap();
     assert_eq!((running[0].size_vram, running[0].context_length), (Some(8), Some(4096)));
     assert_eq!(backend.version().await.unwrap(), "0.12.6");

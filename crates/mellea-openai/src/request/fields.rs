@@ -4,21 +4,26 @@ use mellea_core::{ModelOption, Warning};
 use serde_json::{Map, Value};
 
 use crate::dialect::Dialect;
+use crate::learned::Learned;
 
 /// Fields that hold several settings, of which the backend may write one and the caller another.
 const MERGED: [&str; 4] = ["chat_template_kwargs", "structured_outputs", "text", "reasoning"];
+
+/// Fields that the backend adds of its own accord, and that nobody misses.
+const OWN: [&str; 1] = ["stream_options"];
 
 /// Gathers the fields of a body, and what of them the service does not take.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     dialect: &'a Dialect,
+    learned: Learned,
     body: Map<String, Value>,
     warnings: Vec<Warning>,
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(dialect: &'a Dialect) -> Self {
-        Self { dialect, body: Map::new(), warnings: Vec::new() }
+    pub(crate) fn new(dialect: &'a Dialect, learned: Learned) -> Self {
+        Self { dialect, learned, body: Map::new(), warnings: Vec::new() }
     }
 
     pub(crate) fn dialect(&self) -> &'a Dialect {
@@ -96,7 +101,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Map<String, Value>, Vec<Warning>) {
+    /// The fields, but for those that the server was found to refuse; and what is not honoured.
+    pub(crate) fn finish(mut self) -> (Map<String, Value>, Vec<Warning>) {
+        for name in self.learned.refused() {
+            if self.body.shift_remove(name).is_some() && !OWN.contains(&name) {
+                self.unsupported_native(name.to_owned());
+            }
+        }
         (self.body, self.warnings)
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn settings(target: &Target<'_>, request: &ChatRequest) -> Result<Pre
     let mut extra = options.extra.clone();
     let call = CallOptions::take(options, &mut extra)?;
     check_extra(&extra)?;
-    let mut fields = Fields::new(dialect);
+    let mut fields = Fields::new(dialect, target.learned);
     let mut means = Means::default();
 
     tools(&mut fields, request, &mut extra);
@@ -92,7 +92,7 @@ pub(crate) fn raw(target: &Target<'_>, prompt: Value, request: &RawRequest) -> R
     let mut extra = options.extra.clone();
     let call = CallOptions::take(options, &mut extra)?;
     check_extra(&extra)?;
-    let mut fields = Fields::new(&target.dialect);
+    let mut fields = Fields::new(&target.dialect, target.learned);
     match &request.format {
         Some(Format::JsonSchema(form)) => schema::guided(&mut fields, "json", form.plain().clone()),
         Some(Format::Regex(pattern)) => schema::guided(&mut fields, "regex", pattern.as_str().into()),
@@ -186,7 +186,7 @@ fn sampling(fields: &mut Fields<'_>, target: &Target<'_>, request: &ChatRequest,
     }
     common(fields, target, options);
     if let Some(thinking) = options.thinking {
-        self::thinking(fields, dialect.thinking, thinking, extra);
+        self::thinking(fields, target, thinking, extra);
     }
 }
 
@@ -198,11 +198,7 @@ fn common(fields: &mut Fields<'_>, target: &Target<'_>, options: &mellea_core::R
             fields.warn(format!("the temperature was lowered from {temperature} to {max}, the most that {} takes", dialect.name));
             temperature = max;
         }
-        if target.learned.has(Learned::NO_TEMPERATURE) {
-            fields.unsupported(ModelOption::Temperature);
-        } else {
-            fields.set_option("temperature", temperature, ModelOption::Temperature);
-        }
+        fields.set_option("temperature", temperature, ModelOption::Temperature);
     }
     if let Some(seed) = options.seed {
         fields.set_option("seed", seed, ModelOption::Seed);
@@ -231,14 +227,19 @@ fn effort(thinking: Thinking) -> &'static str {
     }
 }
 
-fn thinking(fields: &mut Fields<'_>, by: ThinkingField, thinking: Thinking, extra: &Map<String, Value>) {
+fn thinking(fields: &mut Fields<'_>, target: &Target<'_>, thinking: Thinking, extra: &Map<String, Value>) {
+    let by = target.dialect.thinking;
     if extra.contains_key("reasoning_effort") {
         let (dropped, used) = (ModelOption::Thinking.name().to_owned(), "reasoning_effort".to_owned());
         fields.push(Warning::ConflictingOption { dropped, used });
         return;
     }
     let on = thinking != Thinking::Off;
-    let effort = effort(thinking);
+    let wanted = effort(thinking);
+    let effort = target.learned.effort(wanted);
+    if effort != wanted && by != ThinkingField::ThinkingObject {
+        fields.warn(format!("the model does not take the effort `{wanted}`; `{effort}` was sent"));
+    }
     let level = (!matches!(thinking, Thinking::On | Thinking::Off)).then_some(effort);
     let option = ModelOption::Thinking;
     match by {

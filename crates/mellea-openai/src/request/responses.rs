@@ -38,7 +38,7 @@ pub(crate) fn settings(target: &Target<'_>, request: &ChatRequest) -> Result<Pre
     let mut extra = options.extra.clone();
     let call = CallOptions::take(options, &mut extra)?;
     check_extra(&extra)?;
-    let mut fields = Fields::new(&target.dialect);
+    let mut fields = Fields::new(&target.dialect, target.learned);
     tools(&mut fields, request, &mut extra);
     if let Some(format) = &request.format {
         text_format(&mut fields, target, format);
@@ -47,18 +47,14 @@ pub(crate) fn settings(target: &Target<'_>, request: &ChatRequest) -> Result<Pre
         fields.set_option("max_output_tokens", limit, ModelOption::MaxNewTokens);
     }
     if let Some(temperature) = options.temperature {
-        if target.learned.has(Learned::NO_TEMPERATURE) {
-            fields.unsupported(ModelOption::Temperature);
-        } else {
-            let max = target.dialect.max_temperature.unwrap_or(f64::INFINITY);
-            if temperature > max {
-                fields.warn(format!("the temperature was lowered from {temperature} to {max}"));
-            }
-            fields.set_option("temperature", temperature.min(max), ModelOption::Temperature);
+        let max = target.dialect.max_temperature.unwrap_or(f64::INFINITY);
+        if temperature > max {
+            fields.warn(format!("the temperature was lowered from {temperature} to {max}"));
         }
+        fields.set_option("temperature", temperature.min(max), ModelOption::Temperature);
     }
     if let Some(thinking) = options.thinking {
-        let effort = super::effort(thinking);
+        let effort = target.learned.effort(super::effort(thinking));
         fields.set("reasoning", json!({ "effort": effort }));
     }
     for (asked, option) in [

@@ -1,7 +1,7 @@
 //! Chat completions, whole or streamed: what each chunk means.
 
 use mellea_http::SseEvent;
-use mellea_wire::{Answer, Decoder, Fault};
+use mellea_wire::{Answer, CallPiece, Decoder, Fault};
 use serde_json::{Map, Value};
 
 use super::replay::Replay;
@@ -41,6 +41,8 @@ pub struct ChatDecoder {
     others: bool,
     /// Pieces came as `delta`, so that a `message` is the whole.
     in_deltas: bool,
+    /// The answer came as a whole, so that each call in it is complete.
+    at_once: bool,
 }
 
 /// What a message is.
@@ -74,6 +76,7 @@ impl Decoder for ChatDecoder {
     }
 
     fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        self.at_once = true;
         let completion: Completion = answer.read_body(body, &mut String::new())?;
         let has_answer = completion.choices.as_ref().is_some_and(|choices| !choices.is_empty());
         self.take(completion, answer)?;
@@ -185,10 +188,14 @@ impl ChatDecoder {
         let old = function_call.filter(|_| !self.called);
         let old = old.map(|function| ToolCallPart { function: Some(*function), ..ToolCallPart::default() });
         for (position, piece) in tool_calls.into_iter().chain(old).enumerate() {
+            let mut piece = CallPiece::from(piece);
+            if self.at_once {
+                piece.index = u64::try_from(position).ok();
+            }
             if part == Part::Whole {
-                answer.whole_call(piece.into(), position)?;
+                answer.whole_call(piece, position)?;
             } else {
-                answer.call(piece.into(), position)?;
+                answer.call(piece, position)?;
             }
         }
         Ok(())

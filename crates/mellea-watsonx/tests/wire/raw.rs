@@ -120,7 +120,6 @@ async fn every_reason_to_stop_has_its_meaning() {
         ("max_tokens", FinishReason::Length),
         ("token_limit", FinishReason::Length),
         ("not_finished", FinishReason::Other("not_finished".into())),
-        ("cancelled", FinishReason::Other("cancelled".into())),
         ("time_limit", FinishReason::Other("time_limit".into())),
     ];
     server.on(GENERATION).replies(reasons.iter().map(|(reason, _)| Reply::json(200, &result("x", reason))));

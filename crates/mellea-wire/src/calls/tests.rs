@@ -199,11 +199,11 @@ fn memory_is_bounded() {
     for index in 0..256 {
         calls.push(begin(index), 0).unwrap();
     }
-    assert!(matches!(calls.push(begin(256), 0), Err(Fault::Malformed { .. })));
+    assert!(matches!(calls.push(begin(256), 0), Err(Fault::Repeating(_))));
     let mut calls = ToolCalls::default();
     let long = || CallPiece { index: Some(0), arguments: Some("x".repeat(9 << 20).into()), ..CallPiece::default() };
     calls.push(long(), 0).unwrap();
-    assert!(matches!(calls.push(long(), 0), Err(Fault::Malformed { .. })));
+    assert!(matches!(calls.push(long(), 0), Err(Fault::Repeating(_))));
 }
 
 fn part() -> impl Strategy<Value = Value> {
