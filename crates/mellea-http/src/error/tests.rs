@@ -118,6 +118,19 @@ fn an_overflow_is_known_in_every_wording() {
         (400, "prompt too long; exceeded max context length by 12 tokens", unknown),
         (413, "context window exceeds limit (2013)", unknown),
         (500, "prompt is longer than the context length", unknown),
+        (
+            400,
+            "This model's maximum context length is 8,192 tokens. However, you requested 9,001 tokens",
+            (Some(9001), Some(8192)),
+        ),
+        (400, "The prompt has 0 tokens of at most 4096: the answer takes all of the window", (None, Some(4096))),
+        (400, "The input (5000 tokens) exceeds the model's maximum context length (4096 tokens).", (Some(5000), Some(4096))),
+        (400, "Invalid request: Your request exceeded model token limit: 8192 (requested: 9001)", (Some(9001), Some(8192))),
+        (400, "Range of input length should be [1, 30720]", (None, Some(30_720))),
+        (400, "prompt token count of 70000 exceeds the limit of 64000", (Some(70_000), Some(64_000))),
+        (413, "Request body too large for gpt-4o model. Max size: 8000 tokens.", (None, Some(8000))),
+        (400, "Prompt exceeds max length", unknown),
+        (400, "The number of tokens to keep from the initial prompt is greater than the context length.", unknown),
     ] {
         let error = refusal(status, &json!({"error": {"message": message}}).to_string());
         match error.kind() {
@@ -244,4 +257,25 @@ fn json_that_does_not_fit_is_told_with_its_path() {
     let error = place().json(&error, body, false);
     assert!(matches!(error.kind(), ErrorKind::MalformedResponse { path, .. } if path == "choices[1].b"), "{error}");
     assert!(error.response().unwrap().body.as_ref().unwrap().contains("choices"));
+}
+
+#[test]
+fn an_error_within_an_error_is_the_inner_one() {
+    let inner = r#"{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide the mmproj","type":"server_error"}}"#;
+    let error = refusal(500, &json!({ "error": inner }).to_string());
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { feature, .. } if feature == "images"), "{error:?}");
+    let full = r#"litellm.BadRequestError: OpenAIException - {"error":{"message":"request (9000 tokens) exceeds the available context size (4096 tokens)"}}"#;
+    let error = refusal(400, &json!({"error": {"message": full}}).to_string());
+    assert!(matches!(error.kind(), ErrorKind::ContextWindowExceeded { prompt: Some(9000), limit: Some(4096) }), "{error:?}");
+    let plain = refusal(400, &json!({"error": {"message": "use {\"a\": 1} here"}}).to_string());
+    assert!(plain.to_string().contains("use {"), "{plain}");
+}
+
+#[test]
+fn a_dead_runner_is_a_server_fault_without_the_old_log() {
+    let said = "llama-server process no longer running: unknown error: task id = 1, error: request (15008 tokens) exceeds the available context size (1024 tokens)";
+    for said in [said, "model runner has unexpectedly stopped, this may be due to resource limitations"] {
+        let error = refusal(500, &json!({ "error": said }).to_string());
+        assert!(error.is_retryable() && !error.to_string().contains("15008"), "{error}");
+    }
 }
