@@ -258,6 +258,7 @@ fn event(piece: Piece) -> Event {
     match piece {
         Piece::Text(text) => Event::Text(text),
         Piece::Thinking(text) => Event::Thinking(text),
+        Piece::WasThinking => Event::TextWasThinking,
         Piece::ToolCall { name, arguments } => Event::ToolCall(ToolCall::with_id(request::call_id(), name, arguments)),
     }
 }

@@ -38,6 +38,8 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
         let start = response.start().await?;
         let whole = match start.first() {
             Some(b'{' | b'[') => !F::JSON || says_json,
+            // The frames of a binary wire begin with their length.
+            Some(0) => false,
             Some(_) if looks_like_events(start) => false,
             _ => !streamed || says_json,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mellea_openai::{AuthHeader, ContentForm, Dialect, SchemaPolicy, ThinkingField};
+use mellea_openai::{AuthHeader, CallIds, ContentForm, Dialect, SchemaPolicy, ThinkingField};
 
 use crate::registry::{Content, Provider, Reasoning, ResponseFormat, TokenField};
 
@@ -72,6 +72,9 @@ pub(crate) fn dialect(provider: &Provider, auth: Option<&str>) -> Dialect {
             Reasoning::ThinkingObject => ThinkingField::ThinkingObject,
             Reasoning::None => ThinkingField::None,
         });
+    }
+    if ["mistral", "codestral"].contains(&provider.name.as_str()) {
+        dialect = dialect.call_ids(CallIds::Nine);
     }
     if provider.max_temperature.is_some() {
         dialect = dialect.max_temperature(provider.max_temperature);

@@ -40,7 +40,7 @@ struct Body<'a> {
     top: Map<String, Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Turn<'a> {
     role: &'static str,
     content: std::borrow::Cow<'a, str>,
@@ -69,7 +69,9 @@ pub(crate) fn chat(client: &Client, settings: &Settings, request: &ChatRequest) 
         Some(_) => &[],
     };
     let tools = if options::sends_tools(request) { tools } else { &[] };
-    let messages = request.messages.iter().map(turn).collect::<Result<_>>()?;
+    let (system, count) = mellea_wire::leading_system(&request.messages);
+    let system = system.map(|text| Ok(Turn { role: "system", content: text.into(), ..Turn::default() }));
+    let messages = system.into_iter().chain(request.messages.iter().skip(count).map(turn)).collect::<Result<_>>()?;
     let at_least = estimate::of_chat(&request.messages, tools);
     let tools = tools.iter().map(|function| Tool { r#type: "function", function }).collect();
     let form = request.format.as_ref();

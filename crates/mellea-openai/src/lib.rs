@@ -17,6 +17,6 @@ pub mod wire;
 pub use backend::OpenAi;
 pub use builder::OpenAiBuilder;
 
-pub use dialect::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
+pub use dialect::{AuthHeader, CallIds, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
 /// What the builder takes: time limits, a retry policy, a key, a `reqwest` client.
 pub use mellea_http::{ClientSettings, Retry, Secret, Timeouts, reqwest};

@@ -8,7 +8,10 @@ use crate::scope::Scope;
 
 /// The body of a chat; `extra` is what is left of the request's own options.
 pub(crate) fn chat(request: &ChatRequest, extra: Map<String, Value>, model: &str, scope: &Scope) -> Result<Map<String, Value>> {
-    let messages: Vec<Value> = request.messages.iter().map(message).collect::<Result<_>>()?;
+    let (system, count) = mellea_wire::leading_system(&request.messages);
+    let system = system.map(|text| Ok(json!({ "role": "system", "content": text })));
+    let messages = system.into_iter().chain(request.messages.iter().skip(count).map(message));
+    let messages: Vec<Value> = messages.collect::<Result<_>>()?;
     let mut body = Map::new();
     scope.write(model, &mut body);
     body.insert("messages".to_owned(), messages.into());

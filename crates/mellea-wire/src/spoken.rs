@@ -51,8 +51,11 @@ impl ToolFormat {
 
 /// Text, or a call that was found in it: the name, and the arguments.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Spoken {
+#[non_exhaustive]
+pub enum Spoken {
+    /// Text, as it was written.
     Text(String),
+    /// A call: the tool's name, and its arguments.
     Call(String, Value),
 }
 
@@ -103,12 +106,13 @@ impl SpokenCalls {
     }
 
     /// Whether this text is text, so that it need not be pushed.
-    pub(crate) fn passes(&self, text: &str) -> bool {
+    #[must_use]
+    pub fn passes(&self, text: &str) -> bool {
         self.formats.is_empty() || self.state == State::Text && self.held.is_empty() && !text.contains(['<', '['])
     }
 
     /// Takes the next text; gives what is certain by now.
-    pub(crate) fn push(&mut self, text: &str, out: &mut Vec<Spoken>) {
+    pub fn push(&mut self, text: &str, out: &mut Vec<Spoken>) {
         self.held.push_str(text);
         while self.step(out) {}
     }
@@ -166,7 +170,7 @@ impl SpokenCalls {
     }
 
     /// Gives what was held back.
-    pub(crate) fn finish(&mut self, out: &mut Vec<Spoken>) {
+    pub fn finish(&mut self, out: &mut Vec<Spoken>) {
         let held = std::mem::take(&mut self.held);
         let (calls, text) = match self.state {
             State::Start | State::Text => (None, held),

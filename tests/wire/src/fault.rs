@@ -123,6 +123,15 @@ fn answered(peer: &Peer, streamed: bool, text: [Value; 4], finish: &str) -> Sent
     })
 }
 
+/// A whole answer, after which the connection stays open.
+fn after_the_end(peer: &Peer, streamed: bool, then: Vec<Step>) -> Sent {
+    if !peer.streams(streamed) {
+        return one(peer.answer(streamed));
+    }
+    let steps = peer.hello().into_iter().map(Step::Send).chain(then);
+    one(Reply::stream(peer.stream_type, steps.collect::<Vec<_>>()))
+}
+
 fn body(peer: &Peer, streamed: bool, stream: Vec<Vec<u8>>, whole: &str) -> Sent {
     one(if peer.streams(streamed) { peer.stream(stream) } else { Reply::text(200, whole, "application/json") })
 }
@@ -136,7 +145,7 @@ fn endless(peer: &Peer, streamed: bool) -> Sent {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 58] = [
+pub const FAULTS: [Fault; 65] = [
     fault("none", "ok", 1, |peer, streamed| one(peer.answer(streamed))),
     fault("connection refused", "Connection", 0, |_, _| Sent::Nobody),
     fault("no such host", "Connection", 0, |_, _| Sent::NoHost),
@@ -251,23 +260,45 @@ pub const FAULTS: [Fault; 58] = [
     fault("503", "Provider 503", 2, |peer, _| status(peer, 503, "service_unavailable", "come back later")),
     fault("503 in plain text", "Provider 503", 2, |_, _| text(503)),
     fault("529", "Provider 529", 2, |peer, _| status(peer, 529, "overloaded_error", "Overloaded")),
-    fault("malformed JSON", "ok with a warning", 1, |peer, streamed| {
+    fault("malformed JSON", "MalformedResponse", 1, |peer, streamed| {
         let mut pieces = peer.hello();
         pieces[3] = (peer.piece)("{\"broken\": }");
         body(peer, streamed, pieces, "{\"broken\": }")
-    })
-    .whole("MalformedResponse", 1),
-    fault("JSON that is no object", "ok with a warning", 1, |peer, streamed| {
+    }),
+    fault("JSON that is not an object", "MalformedResponse", 1, |peer, streamed| {
         let mut pieces = peer.hello();
         pieces[3] = (peer.piece)("17");
         body(peer, streamed, pieces, "17")
-    })
-    .whole("MalformedResponse", 1),
+    }),
     fault("a number where text is due", "no answer", 1, |peer, streamed| {
         answered(peer, streamed, [json!(42), json!(4), json!(2), json!(0)], peer.finish)
     }),
-    fault("an unknown reason to finish", "ok", 1, |peer, streamed| {
+    fault("an unknown reason to finish", "ok with a warning", 1, |peer, streamed| {
         answered(peer, streamed, [json!("Hello world"), json!("Hel"), json!("lo"), json!(" world")], "brand_new")
+    }),
+    fault("a reason to finish that is a failure", "Provider 502", 1, |peer, streamed| {
+        answered(peer, streamed, [json!("Hello world"), json!("Hel"), json!("lo"), json!(" world")], "network_error")
+    }),
+    fault("a reason to finish that is the model's fault", "Parse", 1, |peer, streamed| {
+        answered(peer, streamed, [json!("Hello world"), json!("Hel"), json!("lo"), json!(" world")], "malformed_tool_call")
+    }),
+    fault("a reason to finish in another spelling", "ok", 1, |peer, streamed| {
+        answered(peer, streamed, [json!("Hello world"), json!("Hel"), json!("lo"), json!(" world")], "End-Turn")
+    }),
+    fault("silence after the end", "ok", 1, |peer, streamed| after_the_end(peer, streamed, vec![Step::Hang])),
+    fault("signs of life after the end", "ok", 1, |peer, streamed| {
+        let beat = || [Step::Wait(Duration::from_millis(50)), Step::send(if peer.stream_type == "text/event-stream" { ": ping\n\n" } else { "\n" })];
+        let beats = if peer.name == "bedrock" { vec![Step::Hang] } else { (0..100).flat_map(|_| beat()).collect() };
+        after_the_end(peer, streamed, beats)
+    }),
+    fault("a whole answer under the type of a stream", "ok", 1, |peer, _| {
+        one(Reply::text(200, &(peer.whole)(&json!("Hello world"), peer.finish).to_string(), peer.stream_type))
+    }),
+    fault("an answer without a type", "ok", 1, |peer, streamed| {
+        if peer.streams(streamed) {
+            return one(Reply::stream("", peer.hello().into_iter().map(Step::Send).collect::<Vec<_>>()));
+        }
+        one(Reply::text(200, &(peer.whole)(&json!("Hello world"), peer.finish).to_string(), ""))
     }),
     fault("an answer without text", "EmptyResponse", 1, |peer, streamed| {
         answered(peer, streamed, [json!(""), json!(""), json!(""), json!("")], peer.finish)

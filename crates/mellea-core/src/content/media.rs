@@ -67,7 +67,7 @@ impl Image {
     /// [`MAX_MEDIA_BYTES`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         check_size("image", bytes.len())?;
-        let media_type = image_type(bytes).ok_or_else(|| invalid("image", "it is no PNG, JPEG, WebP or GIF"))?;
+        let media_type = image_type(bytes).ok_or_else(|| invalid("image", "it is not a PNG, JPEG, WebP or GIF"))?;
         Ok(Self(Media::Inline { media_type: media_type.into(), base64: STANDARD.encode(bytes).into() }))
     }
 
@@ -90,11 +90,14 @@ impl Image {
         Self::from_bytes(&std::fs::read(path).map_err(read)?)
     }
 
-    /// The address of an image, for providers that fetch images themselves.
+    /// The address of an image, for providers that fetch images themselves; a data URI is the image itself.
     ///
     /// # Errors
-    /// [`InvalidContent`] unless it is an `http` or `https` address.
+    /// [`InvalidContent`] unless it is an `http` or `https` address, or a data URI of an image.
     pub fn from_url(url: &str) -> Result<Self> {
+        if after_scheme(url.trim()).is_some() {
+            return Self::from_base64(url);
+        }
         Ok(Self(Media::Url(check_url("image", url)?.into())))
     }
 
@@ -218,19 +221,53 @@ fn check_url<'a>(what: &'static str, url: &'a str) -> Result<&'a str> {
 /// The media type, if the text is a data URI, and the bytes.
 fn decode<'a>(what: &'static str, text: &'a str) -> Result<(Option<&'a str>, Vec<u8>)> {
     let text = text.trim();
-    let (media_type, data) = match text.strip_prefix("data:") {
+    let (media_type, data) = match after_scheme(text) {
         None => (None, text),
         Some(uri) => {
             let (head, data) = uri.split_once(',').ok_or_else(|| invalid(what, "the data URI has no data"))?;
-            let media_type = head.strip_suffix(";base64").ok_or_else(|| invalid(what, "the data URI is not in base64"))?;
+            let (media_type, encoding) = head.rsplit_once(';').unwrap_or((head, ""));
+            if !encoding.trim().eq_ignore_ascii_case("base64") {
+                return Err(invalid(what, "the data URI is not in base64"));
+            }
             (Some(media_type.split(';').next().unwrap_or_default()), data)
         }
     };
+    let data = plain_base64(data);
     check_size(what, data.len() / 4 * 3)?;
-    let data = data.trim_end_matches('=');
-    let padded = format!("{data}{}", "=".repeat((4 - data.len() % 4) % 4));
-    let bytes = STANDARD.decode(padded).map_err(|e| invalid(what, "it is no base64").with_source(e))?;
+    let bytes = STANDARD.decode(data).map_err(|e| invalid(what, "it is not base64").with_source(e))?;
     Ok((media_type, bytes))
+}
+
+/// What follows `data:`, if the text is a data URI.
+fn after_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_at_checked(5)?;
+    scheme.eq_ignore_ascii_case("data:").then_some(rest)
+}
+
+/// Base64 as RFC 4648 has it: without line breaks, in its first alphabet, padded. Tools break lines, addresses use the
+/// other alphabet, and in a URI some signs are escaped.
+fn plain_base64(data: &str) -> String {
+    let mut out = String::with_capacity(data.len() + 4);
+    let mut rest = data;
+    while let Some(c) = rest.chars().next() {
+        let escaped = rest.get(..3).filter(|_| c == '%').and_then(|escape| match escape.to_ascii_lowercase().as_str() {
+            "%2b" => Some('+'),
+            "%2f" => Some('/'),
+            "%3d" => Some('='),
+            "%0a" | "%0d" | "%20" => Some(' '),
+            _ => None,
+        });
+        rest = rest.get(if escaped.is_some() { 3 } else { c.len_utf8() }..).unwrap_or_default();
+        match escaped.unwrap_or(c) {
+            '-' => out.push('+'),
+            '_' => out.push('/'),
+            c if c.is_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out.truncate(out.trim_end_matches('=').len());
+    out.extend(std::iter::repeat_n('=', (4 - out.len() % 4) % 4));
+    out
 }
 
 fn image_type(bytes: &[u8]) -> Option<&'static str> {
@@ -332,6 +369,20 @@ impl<'de> Deserialize<'de> for Audio {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_is_read_as_tools_write_it() {
+        let pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
+        let image = Image::from_base64(pixel).unwrap();
+        let lines = format!("{}\r\n{}\n", &pixel[..40], &pixel[40..]);
+        let url_safe = pixel.replace('+', "-").replace('/', "_").replace('=', "");
+        let escaped = pixel.replace('+', "%2B").replace('/', "%2F").replace('=', "%3d");
+        for text in [lines.clone(), url_safe, format!("DATA:image/png;BASE64,{escaped}"), format!("data:image/png;base64,{lines}")] {
+            assert!(Image::from_base64(&text).unwrap() == image, "{text}");
+        }
+        assert!(Image::from_url(&format!("data:image/png;base64,{pixel}")).unwrap() == image);
+        assert!(Image::from_base64("iVBORw0KGgo*").is_err() && Image::from_url("data:text/html,hello").is_err());
+    }
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
 

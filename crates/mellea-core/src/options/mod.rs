@@ -174,13 +174,15 @@ impl ModelOptions {
         self.values.is_empty() && self.tools.is_none() && self.extra.is_empty() && self.wrong.is_empty()
     }
 
-    /// These options, with those of `over` taking precedence key by key.
+    /// These options, with those of `over` taking precedence key by key. More fields and headers of requests
+    /// (`extra_body`, `extra_headers`) are put together, name by name, and so are the arguments of a chat template
+    /// (`chat_template_kwargs`), on their own or among those fields.
     #[must_use]
     pub fn merged(mut self, over: &Self) -> Self {
         self.wrong.retain(|name, _| !over.sets(name));
         self.wrong.extend(over.wrong.iter().map(|(k, v)| (k.clone(), v.clone())));
         self.values.extend(over.values.iter().map(|(k, v)| (*k, v.clone())));
-        self.extra.extend(over.extra.iter().map(|(k, v)| (k.clone(), v.clone())));
+        put_over(&mut self.extra, &over.extra);
         if over.tools.is_some() {
             self.tools.clone_from(&over.tools);
         }
@@ -294,6 +296,22 @@ impl<K: Into<OptionKey>, V: Into<OptionValue>> FromIterator<(K, V)> for ModelOpt
             options.set(key, value);
         }
         options
+    }
+}
+
+/// Options that hold several settings, which layers put together.
+const LAYERED: [&str; 3] = ["extra_body", "extra_headers", "chat_template_kwargs"];
+
+/// Puts options over others, and what is in those that hold several.
+fn put_over(under: &mut Map<String, Value>, over: &Map<String, Value>) {
+    for (name, value) in over {
+        match (under.get_mut(name), value) {
+            // One level down there is only one more of them, so this ends.
+            (Some(Value::Object(old)), Value::Object(new)) if LAYERED.contains(&name.as_str()) => put_over(old, new),
+            _ => {
+                under.insert(name.clone(), value.clone());
+            }
+        }
     }
 }
 

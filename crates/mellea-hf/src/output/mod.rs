@@ -1,21 +1,20 @@
 //! From decoded text to events: stop sequences, thinking and tool calls taken apart while the text arrives.
 
 mod stop;
-mod think;
-mod tools;
 
+pub(crate) use mellea_wire::ToolFormat;
+use mellea_wire::{Spoken, SpokenCalls, Splitter, Tags};
 use serde_json::Value;
 
 use stop::StopFilter;
-use think::ThinkSplitter;
-pub(crate) use tools::ToolFormat;
-use tools::ToolSplitter;
 
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
     Text(String),
     Thinking(String),
+    /// All text so far was thinking.
+    WasThinking,
     ToolCall { name: String, arguments: Value },
 }
 
@@ -37,23 +36,28 @@ pub(crate) struct OutputRules {
 #[derive(Debug)]
 pub(crate) struct OutputParser {
     stop: StopFilter,
-    think: ThinkSplitter,
-    tools: Option<ToolSplitter>,
+    think: Splitter,
+    calls: SpokenCalls,
 }
 
 impl OutputParser {
     pub(crate) fn new(rules: OutputRules) -> Self {
+        let tags = if rules.thinks { Tags::default() } else { Tags::none() };
+        // Without a format no calls are looked for.
+        let names = if rules.tools.is_some() { rules.tool_names } else { Vec::new() };
         Self {
             stop: StopFilter::new(rules.stop),
-            think: ThinkSplitter::new(rules.thinks, rules.thinking_open),
-            tools: rules.tools.map(|format| ToolSplitter::new(format, rules.tool_names)),
+            think: Splitter::new(tags, rules.thinks && rules.thinking_open),
+            calls: SpokenCalls::new(names.into(), rules.tools, true),
         }
     }
 
     /// Takes new text; returns what is certain by now.
     pub(crate) fn push(&mut self, text: &str) -> Vec<Piece> {
         let text = self.stop.push(text);
-        self.split(&text)
+        let mut split = Vec::new();
+        self.think.push(text, &mut split);
+        self.with_calls(split)
     }
 
     /// Whether a stop sequence was met; text behind it is dropped.
@@ -64,31 +68,46 @@ impl OutputParser {
     /// Everything that was held back.
     pub(crate) fn finish(&mut self) -> Vec<Piece> {
         let rest = self.stop.finish();
-        let mut pieces = self.split(&rest);
-        for piece in self.think.finish() {
-            self.tool_split(piece, &mut pieces);
-        }
-        if let Some(tools) = &mut self.tools {
-            pieces.extend(tools.finish());
-        }
-        pieces.retain(|piece| !piece.is_empty());
+        let mut split = Vec::new();
+        self.think.push(rest, &mut split);
+        self.think.finish(&mut split);
+        let mut pieces = self.with_calls(split);
+        let mut spoken = Vec::new();
+        self.calls.finish(&mut spoken);
+        pieces.extend(spoken.into_iter().filter_map(said));
         pieces
     }
 
-    fn split(&mut self, text: &str) -> Vec<Piece> {
+    fn with_calls(&mut self, split: Vec<mellea_wire::Piece>) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        for piece in self.think.push(text) {
-            self.tool_split(piece, &mut pieces);
+        for piece in split {
+            match piece {
+                mellea_wire::Piece::Text(text) if self.calls.passes(&text) => pieces.push(Piece::Text(text)),
+                mellea_wire::Piece::Text(text) => {
+                    let mut spoken = Vec::new();
+                    self.calls.push(&text, &mut spoken);
+                    pieces.extend(spoken.into_iter().filter_map(said));
+                }
+                mellea_wire::Piece::Thinking(text) => pieces.push(Piece::Thinking(text)),
+                mellea_wire::Piece::WasThinking => pieces.push(Piece::WasThinking),
+                mellea_wire::Piece::Call(name, arguments) => {
+                    let arguments = serde_json::from_str(&arguments).unwrap_or(Value::String(arguments));
+                    pieces.push(Piece::ToolCall { name, arguments });
+                }
+                _ => {}
+            }
         }
         pieces.retain(|piece| !piece.is_empty());
         pieces
     }
+}
 
-    fn tool_split(&mut self, piece: Piece, pieces: &mut Vec<Piece>) {
-        match (piece, &mut self.tools) {
-            (Piece::Text(text), Some(tools)) => pieces.extend(tools.push(&text)),
-            (piece, _) => pieces.push(piece),
-        }
+fn said(spoken: Spoken) -> Option<Piece> {
+    match spoken {
+        Spoken::Text(text) if text.is_empty() => None,
+        Spoken::Text(text) => Some(Piece::Text(text)),
+        Spoken::Call(name, arguments) => Some(Piece::ToolCall { name, arguments }),
+        _ => None,
     }
 }
 
@@ -96,7 +115,7 @@ impl Piece {
     fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) | Self::Thinking(text) => text.is_empty(),
-            Self::ToolCall { .. } => false,
+            Self::WasThinking | Self::ToolCall { .. } => false,
         }
     }
 }

@@ -9,6 +9,10 @@ fn join(pieces: Vec<Piece>) -> Vec<Piece> {
     for piece in pieces {
         match (joined.last_mut(), piece) {
             (Some(Piece::Text(last)), Piece::Text(text)) => last.push_str(&text),
+            (Some(last @ Piece::Text(_)), Piece::WasThinking) => {
+                let Piece::Text(text) = std::mem::replace(last, Piece::WasThinking) else { unreachable!() };
+                *last = Piece::Thinking(text);
+            }
             (Some(Piece::Thinking(last)), Piece::Thinking(text)) => last.push_str(&text),
             (_, piece) => joined.push(piece),
         }
@@ -73,7 +77,7 @@ fn text_before_a_stop_sequence_is_kept_and_the_rest_dropped() {
 fn thinking_is_taken_apart_from_the_answer() {
     let rules = OutputRules { thinks: true, ..OutputRules::default() };
     check(&rules, "<think>\nhm, 2 < 3\n</think>\n\nYes <think>", &[thinking("hm, 2 < 3"), text("Yes <think>")]);
-    check(&rules, "no thought </think>", &[text("no thought </think>")]);
+    check(&rules, "a thought </think>\nYes", &[thinking("a thought "), text("Yes")]);
     check(&rules, "<think></think>Yes", &[text("Yes")]);
     check(&rules, "<think>never ends ", &[thinking("never ends")]);
     check(&rules, "<thin", &[text("<thin")]);

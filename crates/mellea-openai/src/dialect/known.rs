@@ -2,7 +2,7 @@
 
 use mellea_http::BaseUrl;
 
-use super::{AuthHeader, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
+use super::{AuthHeader, CallIds, ContentForm, Dialect, Guidance, SchemaPolicy, SystemRole, ThinkingField, TokenField};
 
 /// Hosts of vendors that have no dialect here: a key for OpenAI is not theirs.
 const OTHER_VENDORS: [&str; 24] = [
@@ -75,6 +75,7 @@ impl Dialect {
         audio: true,
         prompt_lists: true,
         cache_control: false,
+        call_ids: CallIds::Any,
     };
 
     /// OpenAI's own platform.
@@ -86,6 +87,7 @@ impl Dialect {
         thinking: ThinkingField::ReasoningEffort,
         reasoning_field: "",
         inline_thinking: false,
+        call_ids: CallIds::Short,
         ..Self::GENERIC
     };
 
@@ -248,6 +250,8 @@ impl Dialect {
         match found {
             Some(azure) if azure.name == Self::AZURE.name && base.as_url().path().contains("/openai/v1") => Self::AZURE_V1,
             Some(dialect) => dialect,
+            // Nothing else is special about it.
+            None if is_at(base.host(), ".mistral.ai") => Self::GENERIC.call_ids(CallIds::Nine),
             None => Self::GENERIC,
         }
     }

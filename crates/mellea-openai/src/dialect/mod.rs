@@ -61,7 +61,19 @@ pub struct Dialect {
     pub tools_with_schema: bool,
     /// How text is written in messages.
     pub content: ContentForm,
-    /// The role of system messages.
+    /// What ids of tool calls a service takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallIds {
+    /// Any.
+    Any,
+    /// Up to 40 characters.
+    Short,
+    /// Nine letters and digits, as Mistral wants it.
+    Nine,
+}
+
+/// The role of system messages.
     pub system_role: SystemRole,
     /// Whether `stream_options.include_usage` is sent with streams.
     pub stream_usage: bool,
@@ -96,6 +108,8 @@ pub struct Dialect {
     /// Whether blocks of text may carry `cache_control`, for those that the program marked
     /// [`cached`](mellea_core::Content::cached). Where it is false the service caches by itself, or not at all.
     pub cache_control: bool,
+    /// What ids of tool calls the service takes; those of other services are mapped, always alike.
+    pub call_ids: CallIds,
 }
 
 /// The field for the limit on new tokens.
@@ -288,6 +302,8 @@ impl Dialect {
         prompt_lists: bool,
         /// With this [`cache_control`](Self#structfield.cache_control).
         cache_control: bool,
+        /// With these [`call_ids`](Self#structfield.call_ids).
+        call_ids: CallIds,
     }
 
     /// Whether this host is the service itself.

@@ -1,10 +1,11 @@
 //! Messages of a conversation in the form of chat completions.
 
 use mellea_core::{ChatRequest, Content, Error, ErrorKind, Format, Message, Result, Role};
+use mellea_wire::{leading_system, short_id};
 use serde_json::{Map, Value, json};
 
 use super::Means;
-use crate::dialect::{ContentForm, Dialect, SystemRole};
+use crate::dialect::{CallIds, ContentForm, Dialect, SystemRole};
 use crate::wire::{EXTRA_CONTENT, REASONING, REASONING_DETAILS, WIRE};
 
 /// All messages, with a hint of the schema where the server enforces JSON only.
@@ -13,13 +14,23 @@ pub(super) fn all(dialect: &Dialect, request: &ChatRequest, means: Means) -> Res
         return Err(ErrorKind::EmptyPrompt.into());
     }
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    for message in &request.messages {
+    let (system, count) = leading_system(&request.messages);
+    if let Some(system) = system {
+        let content = match dialect.content {
+            ContentForm::Parts => json!([{ "type": "text", "text": system }]),
+            _ => system.into(),
+        };
+        messages.push(json!({ "role": system_role(dialect), "content": content }));
+    }
+    for message in request.messages.iter().skip(count) {
         messages.push(one(dialect, message)?);
     }
     if let Some(Format::JsonSchema(schema)) = request.format.as_ref().filter(|_| means == Means::Message) {
         // The word JSON has to be there: services refuse to enforce it otherwise.
         let hint = format!("Answer with JSON of this type and with nothing else:\n{}", schema.hint());
-        let after_system = request.messages.iter().take_while(|m| m.role == Role::System).count();
+        let role = system_role(dialect);
+        let is_system = |m: &&Value| m.get("role").and_then(Value::as_str) == Some(role);
+        let after_system = if role == "user" { 0 } else { messages.iter().take_while(is_system).count() };
         messages.insert(after_system, json!({ "role": system_role(dialect), "content": hint }));
     }
     Ok(messages)
@@ -43,7 +54,7 @@ fn one(dialect: &Dialect, message: &Message) -> Result<Value> {
         out.insert("content".to_owned(), if empty { Value::Null } else { content });
         let extra = given(dialect, message, EXTRA_CONTENT);
         let extra_of = |id: &str| extra.and_then(|extra| extra.get(id));
-        let calls: Vec<Value> = message.tool_calls.iter().map(|call| tool_call(call, extra_of(&call.id))).collect();
+        let calls: Vec<Value> = message.tool_calls.iter().map(|call| tool_call(dialect, call, extra_of(&call.id))).collect();
         if let Some((field, thinking)) = reasoning(dialect, message) {
             out.insert(field.to_owned(), thinking.into());
         }
@@ -55,7 +66,7 @@ fn one(dialect: &Dialect, message: &Message) -> Result<Value> {
         out.insert("content".to_owned(), content);
     }
     if message.role == Role::Tool {
-        out.insert("tool_call_id".to_owned(), message.tool_call_id.as_deref().unwrap_or_default().into());
+        out.insert("tool_call_id".to_owned(), wire_id(dialect, message.tool_call_id.as_deref().unwrap_or_default()).into());
     }
     Ok(Value::Object(out))
 }
@@ -77,9 +88,19 @@ fn reasoning<'a>(dialect: &Dialect, message: &'a Message) -> Option<(&'a str, &'
     Some((used.unwrap_or(dialect.reasoning_field), thinking))
 }
 
-fn tool_call(call: &mellea_core::ToolCall, extra: Option<&Value>) -> Value {
+/// An id of a call as the service takes it.
+fn wire_id(dialect: &Dialect, id: &str) -> String {
+    let fits = match dialect.call_ids {
+        CallIds::Any => id.len() <= 256,
+        CallIds::Short => id.len() <= 40,
+        CallIds::Nine => id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+    };
+    if fits { id.to_owned() } else { short_id(id, 9) }
+}
+
+fn tool_call(dialect: &Dialect, call: &mellea_core::ToolCall, extra: Option<&Value>) -> Value {
     let mut out = json!({
-        "id": call.id,
+        "id": wire_id(dialect, &call.id),
         "type": "function",
         "function": { "name": call.name, "arguments": arguments(&call.arguments) },
     });
