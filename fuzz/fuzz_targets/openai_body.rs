@@ -1,14 +1,13 @@
 //! Whole chat completions, raw completions and lists of models.
 #![no_main]
 
-use std::collections::VecDeque;
-
 use libfuzzer_sys::fuzz_target;
-use mellea_fuzz::{PLACE, shown, sound};
+use mellea_fuzz::{PLACE, shown, sound, whole};
 use mellea_http::fuzzing::json;
 use mellea_openai::Dialect;
 use mellea_openai::fuzzing::{names, outputs, teaches};
-use mellea_openai::wire::{ChatDecoder, ChatSettings, Completion};
+use mellea_openai::wire::{ChatDecoder, Completion};
+use mellea_wire::Rules;
 use serde_json::{Map, Value};
 
 fuzz_target!(|input: &[u8]| {
@@ -17,12 +16,10 @@ fuzz_target!(|input: &[u8]| {
             for result in outputs(completion.clone(), 3).into_iter().chain(outputs(completion.clone(), 1)) {
                 let _ = result.map_err(|error| shown(&error));
             }
-            let (mut decoder, mut out) = (ChatDecoder::new(ChatSettings::new()), VecDeque::new());
-            let ended = decoder.whole(completion, &mut out).and_then(|()| decoder.end(&mut out));
-            sound(&(out.into(), ended.err().map(|fault| fault.at(&PLACE))));
         }
         Err(error) => _ = shown(&error),
     }
+    sound(&whole(ChatDecoder::default(), Rules::new(), input));
     if let Ok(body) = serde_json::from_slice::<Value>(input) {
         let _ = names(&body);
     }

@@ -71,6 +71,38 @@ pub fn same(whole: &Outcome, cut: &Outcome) {
     sound(whole);
 }
 
+/// An answer in these pieces, read as every backend reads it.
+pub fn read<F, D>(decoder: D, rules: Rules, pieces: &[&[u8]]) -> Outcome
+where
+    F: Framer + Default,
+    D: Decoder<Frame = F::Frame>,
+{
+    let mut reader = Reader::new(decoder, rules);
+    let framed = frames::<F>(pieces, |frame| {
+        let read = reader.frame(frame, false).map_err(|fault| PLACE.unread(fault));
+        read.map(|()| reader.is_complete())
+    });
+    let ended = match framed {
+        Err(_) if reader.has_finished() => {
+            reader.give_up_waiting();
+            Ok(())
+        }
+        Err(error) => {
+            reader.flush();
+            Err(error)
+        }
+        Ok(_) => reader.body_ended().map_err(|fault| PLACE.unread(fault)),
+    };
+    (std::iter::from_fn(|| reader.pop()).collect(), ended.err())
+}
+
+/// An answer that came as a whole.
+pub fn whole<D: Decoder>(decoder: D, rules: Rules, body: &[u8]) -> Outcome {
+    let mut reader = Reader::new(decoder, rules);
+    let ended = reader.whole(body).map_err(|fault| PLACE.unread(fault));
+    (std::iter::from_fn(|| reader.pop()).collect(), ended.err())
+}
+
 /// What holds of every answer.
 pub fn sound((events, error): &Outcome) {
     if let Some(error) = error {

@@ -1,35 +1,42 @@
 //! What a streamed chunk costs to decode, and a conversation to write.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
-use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use mellea_core::{Backend, ChatRequest, Message};
 use mellea_http::testing::{Reply, Server};
-use mellea_http::{Client, SseFramer};
-use mellea_openai::wire::{ChatDecoder, ChatSettings, ToolCallAccumulator, ToolCallPart};
+use mellea_http::{Client, SseEvent, SseFramer};
+use mellea_openai::wire::ChatDecoder;
 use mellea_openai::{OpenAi, bench};
+use mellea_wire::{CallPiece, Reader, Rules, ToolCalls};
 
 const CHUNK: &str = r#"{"id":"chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG","object":"chat.completion.chunk","created":1741570283,"model":"gpt-5.1-2025-11-13","service_tier":"default","system_fingerprint":"fp_50cad350e4","choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"3Fh2"}"#;
 
 fn decode(c: &mut Criterion) {
-    let mut decoder = ChatDecoder::new(ChatSettings::new());
-    let mut out = VecDeque::with_capacity(4);
+    let mut reader = Reader::new(ChatDecoder::default(), Rules::new());
     c.bench_function("decode one chunk", |b| {
-        b.iter(|| {
-            decoder.push(black_box(CHUNK), &mut out).unwrap();
-            out.drain(..).count()
-        });
+        b.iter_batched(
+            || {
+                let mut event = SseEvent::default();
+                event.data = CHUNK.to_owned();
+                event
+            },
+            |event| {
+                reader.frame(black_box(event), false).unwrap();
+                std::iter::from_fn(|| reader.pop()).count()
+            },
+            BatchSize::SmallInput,
+        );
     });
-    let part = r#"{"index":0,"function":{"arguments":"\"a\""}}"#;
+    let piece = || CallPiece { index: Some(0), arguments: Some("\"a\"".into()), ..CallPiece::default() };
     c.bench_function("put together one call of 100 pieces", |b| {
         b.iter_batched(
-            || (0..100).map(|_| serde_json::from_str::<ToolCallPart>(part).unwrap()).collect::<Vec<_>>(),
-            |parts| {
-                let mut calls = ToolCallAccumulator::new();
-                parts.into_iter().for_each(|part| calls.push(part, 0).unwrap());
+            || (0..100).map(|_| piece()).collect::<Vec<_>>(),
+            |pieces| {
+                let mut calls = ToolCalls::default();
+                pieces.into_iter().for_each(|piece| calls.push(piece, 0).unwrap());
                 calls.finish()
             },
             BatchSize::SmallInput,

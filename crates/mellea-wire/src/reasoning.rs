@@ -179,6 +179,11 @@ impl Splitter {
     pub fn finish(&mut self, out: &mut Vec<Piece>) {
         let held = std::mem::take(&mut self.held);
         match self.state {
+            // A tag at the very end, behind text, opened nothing.
+            State::Opened(Some(tag)) if self.spoken => {
+                let tag = self.tags.pairs().get(tag).map(|pair| pair.0.clone());
+                self.say(tag.unwrap_or_default(), out);
+            }
             State::Opened(_) | State::Thinking(_) => think(held.trim_end().to_owned(), out),
             State::Channels => self.channels.finish(held, out),
             State::Start | State::Closed | State::Text => self.say(held, out),

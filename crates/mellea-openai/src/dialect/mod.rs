@@ -61,19 +61,7 @@ pub struct Dialect {
     pub tools_with_schema: bool,
     /// How text is written in messages.
     pub content: ContentForm,
-    /// What ids of tool calls a service takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallIds {
-    /// Any.
-    Any,
-    /// Up to 40 characters.
-    Short,
-    /// Nine letters and digits, as Mistral wants it.
-    Nine,
-}
-
-/// The role of system messages.
+    /// The role of system messages.
     pub system_role: SystemRole,
     /// Whether `stream_options.include_usage` is sent with streams.
     pub stream_usage: bool,
@@ -197,6 +185,18 @@ pub enum ContentForm {
     Text,
     /// Always in parts.
     Parts,
+}
+
+/// What ids of tool calls a service takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallIds {
+    /// Any.
+    Any,
+    /// Up to 40 characters.
+    Short,
+    /// Nine letters and digits, as Mistral wants it.
+    Nine,
 }
 
 /// The role of system messages.

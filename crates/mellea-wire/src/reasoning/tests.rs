@@ -19,7 +19,8 @@ fn split(pieces: &[&str], open: bool) -> (String, String, Vec<(String, String)>)
     (thinking, text, calls)
 }
 
-const CASES: [(&str, &str, &str); 31] = [
+const CASES: [(&str, &str, &str); 32] = [
+    ("<think>a</think>Yes <think>", "a", "Yes <think>"),
     ("hello", "", "hello"),
     ("<think>a</think>b", "a", "b"),
     ("\n<think>\na < b </th> c\n</think>\n\nb </think>", "a < b </th> c", "b </think>"),
