@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use mellea_core::{Error, Event};
 use mellea_http::{Framer, Place};
+use mellea_wire::{Decoder, Reader, Rules};
 
 /// The key of every call: no error may show it.
 pub const KEY: &str = "4711-canary-of-fuzz";

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use mellea_core::{
     Backend, Capabilities, ChatRequest, Content, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
     RawRequest, Result, Thinking, Warning,
 };
-use futures_util::StreamExt;
 use mellea_http::{Client, Incoming, LineFramer, Response};
 use mellea_wire::{Reader, Rules};
 use serde_json::Value;

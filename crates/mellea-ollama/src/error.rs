@@ -20,8 +20,9 @@ pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
         }
         ErrorKind::ContextWindowExceeded { .. } => error
             .with_hint("shorten the conversation, or raise `context_window` (`num_ctx`) as far as the model and the memory go"),
-        ErrorKind::PromptTruncated { .. } => error
-            .with_hint("raise `context_window` (`num_ctx`), or shorten the prompt; `Truncation::Warn` lets it pass"),
+        ErrorKind::PromptTruncated { .. } => {
+            error.with_hint("raise `context_window` (`num_ctx`), or shorten the prompt; `Truncation::Warn` lets it pass")
+        }
         ErrorKind::Unsupported { .. } => error.with_hint(format!("`ollama show {model}` lists what the model can do")),
         ErrorKind::Provider(said) => match said.status {
             Some(401) => {
@@ -36,7 +37,9 @@ pub(crate) fn explain(error: Error, model: &str, base: &BaseUrl) -> Error {
             Some(503) if words.contains("busy") || words.contains("pending") || words.contains("queue") => {
                 error.with_hint("the server's queue is full: send less at once, or raise OLLAMA_MAX_QUEUE where it runs")
             }
-            _ if words.contains("unexpected eof") => error.with_hint("the model's process died in the middle of the answer; see the server's log"),
+            _ if words.contains("unexpected eof") => {
+                error.with_hint("the model's process died in the middle of the answer; see the server's log")
+            }
             _ if words.contains("system memory") => error.with_hint(
                 "use a smaller model or a smaller `context_window`, or free memory: `ollama ps`, `ollama stop <model>`",
             ),

@@ -205,12 +205,7 @@ const UNWANTED: [&str; 16] = [
     "unavailable",
 ];
 
-fn lesson(
-    known: Learned,
-    dialect: &Dialect,
-    sent: &dyn Fn(&str) -> bool,
-    text: &str,
-) -> Option<(Learned, Cow<'static, str>)> {
+fn lesson(known: Learned, dialect: &Dialect, sent: &dyn Fn(&str) -> bool, text: &str) -> Option<(Learned, Cow<'static, str>)> {
     let unwanted = UNWANTED.iter().any(|word| text.contains(word));
     let names = |field: &str| sent(field) && mentions(text, field);
     if unwanted && !known.has(Learned::OTHER_TOKEN_FIELD) && names(dialect.token_field.as_str()) {
@@ -222,8 +217,10 @@ fn lesson(
     let efforts = accepted_efforts(text);
     if efforts != 0 && efforts != known.efforts && (names("reasoning_effort") || names("reasoning")) {
         let learned = Learned { efforts, ..Learned::default() };
-        let words: Vec<&str> = EFFORTS.into_iter().enumerate().filter(|(at, _)| efforts & (1 << at) != 0).map(|(_, w)| w).collect();
-        let message = format!("the model takes only these words for its effort: {}; the nearest is used from now on", words.join(", "));
+        let words: Vec<&str> =
+            EFFORTS.into_iter().enumerate().filter(|(at, _)| efforts & (1 << at) != 0).map(|(_, w)| w).collect();
+        let message =
+            format!("the model takes only these words for its effort: {}; the nearest is used from now on", words.join(", "));
         return Some((learned, message.into()));
     }
     let schema = ["response_format", "additionalproperties", "json_schema", "text.format", "invalid schema"];
@@ -311,7 +308,11 @@ mod tests {
                 r#"{"detail":[{"type":"extra_forbidden","loc":["body","max_completion_tokens"],"msg":"Extra inputs are not permitted"}]}"#,
                 Learned::OTHER_TOKEN_FIELD,
             ),
-            (Dialect::GENERIC, "Unrecognized request argument supplied: stream_options", Learned::without("stream_options").unwrap()),
+            (
+                Dialect::GENERIC,
+                "Unrecognized request argument supplied: stream_options",
+                Learned::without("stream_options").unwrap(),
+            ),
             (
                 Dialect::OPENAI,
                 "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.",
@@ -337,7 +338,10 @@ mod tests {
     #[test]
     fn any_field_that_can_be_done_without_is_left_out() {
         for (text, field) in [
-            (r#"{"detail":[{"type":"extra_forbidden","loc":["body","chat_template_kwargs"],"msg":"Extra inputs are not permitted"}]}"#, "chat_template_kwargs"),
+            (
+                r#"{"detail":[{"type":"extra_forbidden","loc":["body","chat_template_kwargs"],"msg":"Extra inputs are not permitted"}]}"#,
+                "chat_template_kwargs",
+            ),
             ("unsupported parameter: top_k", "top_k"),
             ("`seed` is not supported", "seed"),
             ("Unknown field `stop`", "stop"),
@@ -352,9 +356,13 @@ mod tests {
     fn the_words_for_an_effort_are_learned() {
         let text = "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low', 'medium', and 'high'.";
         let learned = taught(&Dialect::OPENAI, Learned::default(), text).unwrap();
-        assert_eq!(["none", "minimal", "medium", "high"].map(|word| learned.effort(word)), ["minimal", "minimal", "medium", "high"]);
+        assert_eq!(
+            ["none", "minimal", "medium", "high"].map(|word| learned.effort(word)),
+            ["minimal", "minimal", "medium", "high"]
+        );
         assert_eq!(taught(&Dialect::OPENAI, learned, text), Learned::without("reasoning_effort"), "then it is left out");
-        let few = taught(&Dialect::GENERIC, Learned::default(), "reasoning_effort must be one of low, high; unsupported").unwrap();
+        let few =
+            taught(&Dialect::GENERIC, Learned::default(), "reasoning_effort must be one of low, high; unsupported").unwrap();
         assert_eq!(["none", "medium", "high"].map(|word| few.effort(word)), ["low", "low", "high"]);
         assert_eq!(Learned::default().effort("none"), "none");
     }

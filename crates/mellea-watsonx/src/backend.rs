@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, Limiter, ModelOption, ModelOptions,
-    ModelOutput, ModelRef, RawRequest, Result, Warning,
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, Limiter, ModelOption, ModelOptions, ModelOutput, ModelRef,
+    RawRequest, Result, Warning,
 };
 use mellea_http::{CallOptions, Client, Incoming, Request, Response, SseFramer};
 use mellea_wire::{Fault, Finish, Reader};

@@ -316,7 +316,9 @@ impl Answer {
         match Finish::of(word) {
             Finish::Failed => return Err(Fault::failed(word)),
             Finish::Broken => return Err(Fault::Broken(format!("the service could not read what the model wrote (`{word}`)"))),
-            Finish::Repeating => return Err(Fault::Repeating(format!("the model repeated itself, and the service ended it (`{word}`)"))),
+            Finish::Repeating => {
+                return Err(Fault::Repeating(format!("the model repeated itself, and the service ended it (`{word}`)")));
+            }
             Finish::Unknown if self.word.is_some() => {}
             _ => self.word = Some(word.to_owned()),
         }

@@ -51,9 +51,7 @@ impl Finish {
             | "maxnewtokens"
             | "tokenlimit"
             | "limit"
-            | "maxcompletiontokens"
-           
-             => Self::Length,
+            | "maxcompletiontokens" => Self::Length,
             "modelcontextwindowexceeded" | "contextwindowexceeded" | "contextlengthexceeded" | "contextlength" => {
                 Self::WindowFull
             }

@@ -287,7 +287,12 @@ pub const FAULTS: [Fault; 65] = [
     }),
     fault("silence after the end", "ok", 1, |peer, streamed| after_the_end(peer, streamed, vec![Step::Hang])),
     fault("signs of life after the end", "ok", 1, |peer, streamed| {
-        let beat = || [Step::Wait(Duration::from_millis(50)), Step::send(if peer.stream_type == "text/event-stream" { ": ping\n\n" } else { "\n" })];
+        let beat = || {
+            [
+                Step::Wait(Duration::from_millis(50)),
+                Step::send(if peer.stream_type == "text/event-stream" { ": ping\n\n" } else { "\n" }),
+            ]
+        };
         let beats = if peer.name == "bedrock" { vec![Step::Hang] } else { (0..100).flat_map(|_| beat()).collect() };
         after_the_end(peer, streamed, beats)
     }),

@@ -8,7 +8,7 @@ use crate::{Failure, cargo};
 /// The most crates in a package's normal tree on Linux with default features, itself and macros
 /// included, counted by name and version. An HTTP client with TLS is 75 of those of `mellea`, the
 /// tables for international host names in it 21. Patterns in schemas need the whole of `regex`, another 3.
-const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 128)];
+const BUDGETS: [(&str, usize); 2] = [("mellea-core", 45), ("mellea", 129)];
 
 /// What must not be in a tree, whatever its features: package, features, crate.
 const FORBIDDEN: [(&str, &[&str], &str); 3] = [

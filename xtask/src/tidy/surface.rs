@@ -36,6 +36,10 @@ const ALLOWED: &[(&str, &[(&str, &str)])] = &[
             ("thiserror", "errors derive their `Error`"),
         ],
     ),
+    (
+        "mellea-wire",
+        &[("serde", "what is read is deserialised"), ("serde_json", "errors, arguments and what goes back are `Value`")],
+    ),
     ("mellea-macros", &[]),
     (
         "mellea-http",

@@ -377,7 +377,9 @@ mod tests {
         let lines = format!("{}\r\n{}\n", &pixel[..40], &pixel[40..]);
         let url_safe = pixel.replace('+', "-").replace('/', "_").replace('=', "");
         let escaped = pixel.replace('+', "%2B").replace('/', "%2F").replace('=', "%3d");
-        for text in [lines.clone(), url_safe, format!("DATA:image/png;BASE64,{escaped}"), format!("data:image/png;base64,{lines}")] {
+        for text in
+            [lines.clone(), url_safe, format!("DATA:image/png;BASE64,{escaped}"), format!("data:image/png;base64,{lines}")]
+        {
             assert!(Image::from_base64(&text).unwrap() == image, "{text}");
         }
         assert!(Image::from_url(&format!("data:image/png;base64,{pixel}")).unwrap() == image);

@@ -3,7 +3,7 @@
 mod stop;
 
 pub(crate) use mellea_wire::ToolFormat;
-use mellea_wire::{Spoken, SpokenCalls, Splitter, Tags};
+use mellea_wire::{Splitter, Spoken, SpokenCalls, Tags};
 use serde_json::Value;
 
 use stop::StopFilter;
@@ -15,7 +15,10 @@ pub(crate) enum Piece {
     Thinking(String),
     /// All text so far was thinking.
     WasThinking,
-    ToolCall { name: String, arguments: Value },
+    ToolCall {
+        name: String,
+        arguments: Value,
+    },
 }
 
 /// What to look for in an answer.

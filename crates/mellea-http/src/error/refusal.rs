@@ -149,7 +149,9 @@ fn of_object(value: &Value) -> ProviderError {
     let word = word.or_else(|| inner.get("status")?.as_str()).or_else(|| text(&["type", "errorCode", "__type"]));
     said.code = word.filter(|w| *w != "error").map(str::to_owned);
     let number = |v: &Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
-    let status = code.and_then(number).or_else(|| inner.get("status").or_else(|| inner.get("status_code")).or_else(|| value.get("status_code")).and_then(number));
+    let status = code.and_then(number).or_else(|| {
+        inner.get("status").or_else(|| inner.get("status_code")).or_else(|| value.get("status_code")).and_then(number)
+    });
     said.status = status.and_then(|s| u16::try_from(s).ok()).filter(|s| (400..600).contains(s));
     said.request_id = value.get("request_id").or_else(|| value.get("trace")).and_then(Value::as_str).map(str::to_owned);
     said.retry_after = retry_delay(inner);

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use mellea_core::{Backend, ErrorKind, Event, FinishReason, TokenLogprob, Usage, Warning};
 use mellea_http::testing::{Reply, Server, Step};
 use mellea_ollama::Decoder;
-use mellea_wire::{Fault, Reader, Rules};
 use mellea_ollama::wire::{Chunk, LocalModel, ModelInfo, PullLine, RunningModel};
+use mellea_wire::{Fault, Reader, Rules};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

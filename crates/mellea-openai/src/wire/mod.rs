@@ -78,7 +78,8 @@ impl Completion {
         let groq = |part: &mut Box<GroqPart>| part.error.take();
         let inner = self.choices.as_mut().and_then(of_choice).or_else(|| self.x_groq.as_mut().and_then(groq));
         let error = self.error.take().or(inner);
-        let failed = self.success == Some(false) || self.errors.is_some() || self.base_resp.is_some() || self.object == ObjectKind::Error;
+        let failed =
+            self.success == Some(false) || self.errors.is_some() || self.base_resp.is_some() || self.object == ObjectKind::Error;
         let bare = self.choices.is_none() && (self.message.is_some() || self.msg.is_some() || self.detail.is_some());
         if error.is_none() && !failed && !bare {
             return None;

@@ -329,7 +329,8 @@ impl ResponsesDecoder {
     /// Gives calls the arguments that came apart from them, or only with the whole response.
     fn fill_arguments(&mut self, output: &[Value]) {
         for (number, Item { value, place }) in self.items.iter_mut().enumerate() {
-            let Some(fields) = value.as_object_mut().filter(|fields| fields.contains_key("call_id") || fields.contains_key("name"))
+            let Some(fields) =
+                value.as_object_mut().filter(|fields| fields.contains_key("call_id") || fields.contains_key("name"))
             else {
                 continue;
             };

@@ -43,7 +43,8 @@ async fn an_error_within_a_success_is_that_error() {
         assert_eq!(answer.text, "Once upon");
         assert!(failure.to_string().contains("slot failed"), "{error}: {failure}");
     }
-    let full = json!({"error": {"message": "request (9000 tokens) exceeds the available context size (4096 tokens)", "code": 400}});
+    let full =
+        json!({"error": {"message": "request (9000 tokens) exceeds the available context size (4096 tokens)", "code": 400}});
     let (server, backend) = serve([Reply::text(200, &full.to_string(), "text/event-stream")]).await;
     let error = backend.chat(streamed(hi())).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ContextWindowExceeded { prompt: Some(9000), limit: Some(4096) }), "{error:?}");
@@ -95,7 +96,12 @@ async fn arguments_are_those_that_the_model_wrote() {
     for events in [
         vec![part(json!("c"), json!("{}")), more(json!("{\"city\":")), more(json!(" \"Oslo\"}")), end.clone()],
         vec![part(json!("c"), json!({})), more(json!("{\"city\": \"Oslo\"}")), end.clone()],
-        vec![part(json!("c"), json!("{\"city\":")), more(json!(" \"Oslo\"}")), part(json!("c"), json!("{\"city\": \"Oslo\"}")), end.clone()],
+        vec![
+            part(json!("c"), json!("{\"city\":")),
+            more(json!(" \"Oslo\"}")),
+            part(json!("c"), json!("{\"city\": \"Oslo\"}")),
+            end.clone(),
+        ],
         vec![part(json!("c"), json!({"city": "Oslo"})), more(json!({"city": "Oslo"})), end.clone()],
         vec![part(json!("c"), json!("{\"city\":")), more(json!(" \"Oslo\"}")), again.clone()],
         vec![again],
@@ -123,7 +129,15 @@ async fn a_choice_beside_the_first_is_read_where_the_first_lacks_something() {
 #[tokio::test]
 async fn words_for_the_end_mean_what_they_say() {
     let with = |word: &str| json!({"choices": [{"message": {"content": "The answer is half"}, "finish_reason": word}]});
-    for word in ["network_error", "insufficient_system_resource", "error", "abort", "cancelled", "malformed_function_call", "repetition_truncation"] {
+    for word in [
+        "network_error",
+        "insufficient_system_resource",
+        "error",
+        "abort",
+        "cancelled",
+        "malformed_function_call",
+        "repetition_truncation",
+    ] {
         let (answer, error) = body(with(word)).await;
         let error = error.unwrap_or_else(|| panic!("{word}"));
         assert_eq!(answer.text, "The answer is half");
@@ -141,7 +155,8 @@ async fn words_for_the_end_mean_what_they_say() {
         let (answer, _) = body(with(word)).await;
         assert_eq!((answer.finish, answer.warnings.len()), (Some(finish), usize::from(word == "brand_new")), "{word}");
     }
-    let end = last(json!({"index": 0, "delta": {"content": ""}, "finish_reason": "stop", "native_finish_reason": "network_error"}));
+    let end =
+        last(json!({"index": 0, "delta": {"content": ""}, "finish_reason": "stop", "native_finish_reason": "network_error"}));
     let (answer, error) = stream(&[&chunk(json!({"content": "half"})), &end, DONE]).await;
     assert!(answer.text == "half" && error.unwrap().is_retryable());
 }
@@ -215,7 +230,10 @@ async fn calls_told_as_text_are_calls_of_what_was_offered() {
 #[tokio::test]
 async fn output_that_the_server_could_not_read_is_a_fault_of_the_answer() {
     for (status, said) in [
-        (400, json!({"error": {"message": "Failed to generate JSON. Please adjust your prompt.", "code": "json_validate_failed", "failed_generation": "{\"answer\": blue}"}})),
+        (
+            400,
+            json!({"error": {"message": "Failed to generate JSON. Please adjust your prompt.", "code": "json_validate_failed", "failed_generation": "{\"answer\": blue}"}}),
+        ),
         (500, json!({"error": "error parsing tool call: raw='{\"city\": Oslo}', err=invalid character 'O'"})),
         (500, json!({"error": {"message": "Failed to parse tool call arguments as JSON"}})),
         (500, json!({"error": {"message": "The model produced output that does not match the expected peg-native format"}})),
