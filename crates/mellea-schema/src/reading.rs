@@ -82,7 +82,6 @@ struct Candidate {
 impl Reader<'_> {
     /// A text that is one value.
     fn whole(&mut self, read: strict::Read) -> Result<Parsed, SchemaError> {
-        let schema = self.schema;
         let strict::Read { value, repeated } = read;
         if !repeated.faults.is_empty() {
             return Err(self.mismatch(self.root_of(&value), &value, repeated));

@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Tools(Arc<Vec<Entry>>);
+pub struct Tools(Option<Arc<Vec<Entry>>>);
 
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -85,7 +85,7 @@ impl Tools {
             "" => "a tool has no name".to_owned(),
             _ if self.get(name).is_some() => format!("there are two tools named `{name}`"),
             _ => {
-                Arc::make_mut(&mut self.0).push(Entry::new(Arc::new(tool)));
+                self.entries_mut().push(Entry::new(Arc::new(tool)));
                 return Ok(());
             }
         };
@@ -106,9 +106,9 @@ impl Tools {
             return over.clone();
         }
         if !over.is_empty() {
-            let entries = Arc::make_mut(&mut self.0);
+            let entries = self.entries_mut();
             entries.retain(|entry| over.get(&entry.tool.spec().name).is_none());
-            entries.extend(over.0.iter().cloned());
+            entries.extend(over.entries().iter().cloned());
         }
         self
     }
@@ -116,7 +116,7 @@ impl Tools {
     /// The tools, in order.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.0.iter())
+        Iter(self.entries().iter())
     }
 
     /// The tool of this name.
@@ -146,24 +146,32 @@ impl Tools {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries().len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries().is_empty()
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.0.as_ref().map_or(&[], |entries| entries.as_slice())
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        Arc::make_mut(self.0.get_or_insert_default())
     }
 
     pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.tool.spec().name == name)
+        self.entries().iter().find(|entry| entry.tool.spec().name == name)
     }
 }
 
 impl<T: Tool> Extend<T> for Tools {
     /// Adds tools; one with the name of an earlier one takes its place.
     fn extend<I: IntoIterator<Item = T>>(&mut self, tools: I) {
-        let list = Arc::make_mut(&mut self.0);
+        let list = self.entries_mut();
         for tool in tools {
             let entry = Entry::new(Arc::new(tool));
             let name = &entry.tool.spec().name;
