@@ -98,6 +98,7 @@ impl Plan {
     fn begin(&self, action: &dyn DynComponent) -> Result<(Tools, Rendering<'_>)> {
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
+        tools.ensure()?;
         Ok((tools, self.render(representation)))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::checks::Checks;
-use super::{ArgumentPolicy, Tool, ToolOutcome, ToolSpec};
+use super::{ArgumentPolicy, Tool, ToolOutcome, ToolSpec, plain};
 use crate::error::{Error, Result};
 
 /// The tools that a model may call, in order, each name once.
@@ -50,11 +50,23 @@ pub(super) struct Entry {
     pub(super) effects: bool,
     /// Made when they are first needed: most tools of most requests are never called.
     checks: Arc<OnceLock<Checks>>,
+    /// Why nobody can check its arguments, if so.
+    problem: Option<&'static str>,
 }
 
 impl Entry {
     fn new(tool: Arc<dyn Tool>) -> Self {
-        Self { effects: tool.has_effects(), tool, checks: Arc::default() }
+        Self { effects: tool.has_effects(), problem: too_large(&tool.spec().parameters), tool, checks: Arc::default() }
+    }
+
+    fn ensure(&self) -> Result<()> {
+        match self.problem {
+            None => Ok(()),
+            Some(problem) => {
+                let name = plain::name(&self.tool.spec().name);
+                Err(Error::config("tools", format!("the schema of the tool `{name}` {problem}")))
+            }
+        }
     }
 
     fn checks(&self) -> &Checks {
@@ -78,14 +90,17 @@ impl Tools {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) if there is a tool of this name, or the name is empty.
+    /// [`Config`](crate::ErrorKind::Config) if there is a tool of this name, the name is empty, or the schema of
+    /// its arguments has more than 20,000 parts or is nested more than 128 deep.
     pub fn try_insert(&mut self, tool: impl Tool) -> Result<()> {
         let name = &tool.spec().name;
         let problem = match name.as_str() {
             "" => "a tool has no name".to_owned(),
             _ if self.get(name).is_some() => format!("there are two tools named `{name}`"),
             _ => {
-                self.entries_mut().push(Entry::new(Arc::new(tool)));
+                let entry = Entry::new(Arc::new(tool));
+                entry.ensure()?;
+                self.entries_mut().push(entry);
                 return Ok(());
             }
         };
@@ -155,6 +170,14 @@ impl Tools {
         self.entries().is_empty()
     }
 
+    /// Whether each can be offered to a model.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Self::try_insert), for a schema that is too large.
+    pub(crate) fn ensure(&self) -> Result<()> {
+        self.entries().iter().try_for_each(Entry::ensure)
+    }
+
     fn entries(&self) -> &[Entry] {
         self.0.as_ref().map_or(&[], |entries| entries.as_slice())
     }
@@ -168,8 +191,27 @@ impl Tools {
     }
 }
 
+/// What keeps a schema from being sent and checked, if it is too large for both.
+fn too_large(schema: &Value) -> Option<&'static str> {
+    const MAX_PARTS: usize = 20_000;
+    const MAX_DEPTH: usize = 128;
+    let (mut parts, mut open) = (0, vec![(schema, 0)]);
+    while let Some((part, depth)) = open.pop() {
+        parts += 1;
+        match part {
+            _ if parts > MAX_PARTS => return Some("has more than 20,000 parts"),
+            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => return Some("is nested more than 128 deep"),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(map) => open.extend(map.values().map(|item| (item, depth + 1))),
+            _ => {}
+        }
+    }
+    None
+}
+
 impl<T: Tool> Extend<T> for Tools {
-    /// Adds tools; one with the name of an earlier one takes its place.
+    /// Adds tools; one with the name of an earlier one takes its place. A call with a tool that
+    /// [`try_insert`](Self::try_insert) refuses for its schema fails before anything is sent.
     fn extend<I: IntoIterator<Item = T>>(&mut self, tools: I) {
         let list = self.entries_mut();
         for tool in tools {
