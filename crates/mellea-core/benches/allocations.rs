@@ -2,7 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use mellea_core::testing::{Reply, ScriptedBackend};
 use mellea_core::{
@@ -29,11 +32,38 @@ impl Backend for Instant {
     }
 }
 
+/// Never answers.
+#[derive(Clone, Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl Backend for Silent {
+    fn provider(&self) -> &str {
+        "silent"
+    }
+
+    fn model(&self) -> &str {
+        "silent"
+    }
+
+    async fn chat(&self, _: ChatRequest) -> mellea_core::Result<EventStream> {
+        std::future::pending().await
+    }
+}
+
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+#[expect(dead_code, reason = "nobody answers")]
+struct Guest {
+    name: String,
+    age: u8,
+}
+
 /// The system's allocator, counting.
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
+static FREED: AtomicUsize = AtomicUsize::new(0);
 /// Those that are too large for what a thread keeps to itself: glibc keeps up to 1032 bytes.
 static LARGE: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,6 +79,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        FREED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the pointer came from `alloc` above, which is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -78,6 +109,23 @@ fn count<T>(runtime: &tokio::runtime::Runtime, what: &str, call: impl AsyncFn() 
     println!("{what}: {count} allocations ({large} large), {bytes} bytes");
 }
 
+/// What a call holds while its answer is awaited: many are begun, and none is answered.
+fn in_flight<F: Future>(runtime: &tokio::runtime::Runtime, what: &str, call: impl Fn() -> F) {
+    const CALLS: usize = 10_000;
+    let held = || BYTES.load(Ordering::Relaxed) - FREED.load(Ordering::Relaxed);
+    runtime.block_on(async {
+        let mut calls: Vec<Pin<Box<F>>> = Vec::with_capacity(CALLS);
+        let before = held();
+        for _ in 0..CALLS {
+            let mut call = Box::pin(call());
+            let waits = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_pending())).await;
+            assert!(waits);
+            calls.push(call);
+        }
+        println!("{what}: {} bytes for each of {CALLS} calls in flight", (held() - before) / CALLS);
+    });
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let backend = ScriptedBackend::empty().answer_with(|_| Some(Reply::text("dear alice, please come to the launch.")));
@@ -86,6 +134,10 @@ fn main() {
     count(&runtime, "instruct, three requirements: building the call", async || checked(&m));
     count(&runtime, "instruct, three requirements: preview", async || checked(&m).preview().await.unwrap());
     count(&runtime, "chat", async || m.chat("Hello").await.unwrap());
+    let m = Session::new(Silent);
+    in_flight(&runtime, "chat", || m.chat("Hello").into_future());
+    in_flight(&runtime, "typed chat", || m.chat("Who comes?").format::<Guest>().into_future());
+    in_flight(&runtime, "instruct, three requirements", || checked(&m).into_future());
     let turn = |context: Context, i: usize| {
         context.add(Message::user(format!("question {i}"))).add(ModelOutput::new("an answer of some length"))
     };

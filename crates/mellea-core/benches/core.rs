@@ -61,6 +61,12 @@ fn calls(c: &mut Criterion) {
     c.bench_function("instruct, three requirements", |b| {
         b.to_async(&runtime).iter(|| async { checked(&m).await.unwrap() });
     });
+    // The same answer, as a text and as a value of its type.
+    let m = Session::new(Instant::text(r#"{"name": "Person 1", "age": 30, "email": null}"#));
+    c.bench_function("call, untyped", |b| b.to_async(&runtime).iter(|| async { m.instruct("Who is it?").await.unwrap() }));
+    c.bench_function("call, typed", |b| {
+        b.to_async(&runtime).iter(|| async { m.instruct("Who is it?").format::<Person>().await.unwrap() });
+    });
     c.bench_function("chat", |b| b.to_async(&runtime).iter(|| async { m.chat("Hello").await.unwrap() }));
     c.bench_function("backend alone", |b| b.to_async(&runtime).iter(|| ask(m.backend())));
 }

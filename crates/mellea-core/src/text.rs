@@ -32,6 +32,34 @@ pub(crate) const fn is_hidden(c: char) -> bool {
     matches!(place(c), Place::Drop)
 }
 
+/// The words of a text on one line, within bounds: any white space becomes one space, none at the ends, and what
+/// cannot be seen is left out. A longer text ends with `…`.
+pub(crate) fn words(text: &str, bytes: usize, chars: usize) -> String {
+    let mut out = String::new();
+    let (mut count, mut blank) = (0, false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            blank = !out.is_empty();
+            continue;
+        }
+        if is_hidden(c) {
+            continue;
+        }
+        let gap = usize::from(blank);
+        if count + gap + 1 > chars || out.len() + gap + c.len_utf8() > bytes {
+            out.push('…');
+            break;
+        }
+        if blank {
+            out.push(' ');
+            blank = false;
+        }
+        out.push(c);
+        count += gap + 1;
+    }
+    out
+}
+
 /// The start of a text, at most this many bytes and never half a character.
 pub(crate) fn start(text: &str, max: usize) -> &str {
     let end = (0..=max.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();

@@ -4,12 +4,16 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::error::Mismatches;
 use crate::lenient::{self, Slip};
+use crate::strict;
 
 /// How deep a value may be nested; `serde_json` reads no deeper.
 const MAX_NESTING: usize = 127;
 
 /// The JSON objects and arrays in a text, outermost first, in order, none inside another.
+///
+/// One in which a name stands twice with different values is passed over: it does not say what it means.
 ///
 /// The work is linear in the length of the text: a budget stops a text that is made to be slow.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct Found {
     /// The value.
     pub value: Value,
     pub(crate) slips: Vec<Slip>,
+    /// The names that stand twice in it with different values.
+    pub(crate) repeated: Mismatches,
 }
 
 /// Looks for JSON objects and arrays in a text.
@@ -63,10 +69,13 @@ impl Iterator for JsonValues<'_> {
             let scanned = scan(bytes, start);
             let mut reached = match scanned {
                 Ok(end) => {
-                    let value = self.text.get(start..end).and_then(|text| serde_json::from_str(text).ok());
-                    if let Some(value) = value {
+                    let read = self.text.get(start..end).and_then(|text| strict::read(text).ok());
+                    if let Some(strict::Read { value, repeated }) = read {
                         self.at = end;
-                        return Some(Found { range: start..end, value, slips: Vec::new() });
+                        if !self.lenient && !repeated.faults.is_empty() {
+                            continue;
+                        }
+                        return Some(Found { range: start..end, value, slips: Vec::new(), repeated });
                     }
                     end
                 }
@@ -74,9 +83,9 @@ impl Iterator for JsonValues<'_> {
             };
             if self.lenient {
                 match lenient::read(self.text, start) {
-                    Ok(read) => {
-                        self.at = read.end;
-                        return Some(Found { range: start..read.end, value: read.value, slips: read.slips });
+                    Ok(lenient::Read { value, slips, repeated, end }) => {
+                        self.at = end;
+                        return Some(Found { range: start..end, value, slips, repeated });
                     }
                     // It is read character by character, which costs more.
                     Err(end) => reached += 4 * end.saturating_sub(start),

@@ -3,9 +3,13 @@
 //! Understood are commas before a closing bracket, comments, unusual white space, single and typographic quotes, line breaks
 //! and other controls inside texts, names without quotes, Python's `None`, `True` and `False`, and numbers
 //! such as `+1`, `.5` and `1.`. Whatever could mean two things is refused: missing commas or quotes,
-//! `NaN`, text that breaks off.
+//! `NaN`, text that breaks off. A name that stands twice in an object is noted, as in strict JSON.
 
 use serde_json::{Map, Number, Value};
+
+use crate::error::Mismatches;
+use crate::path::Path;
+use crate::strict::insert;
 
 /// How deep a value may be nested; `serde_json` reads no deeper.
 const MAX_NESTING: usize = 127;
@@ -42,18 +46,20 @@ impl Slip {
 pub(crate) struct Read {
     pub(crate) value: Value,
     pub(crate) slips: Vec<Slip>,
+    /// The names that stand twice in it with different values.
+    pub(crate) repeated: Mismatches,
     pub(crate) end: usize,
 }
 
 /// Reads the object or array that starts at a place; the error is how far it made sense.
 pub(crate) fn read(text: &str, start: usize) -> Result<Read, usize> {
-    let mut reader = Reader { text, at: start, slips: Vec::new() };
-    match reader.value(0) {
+    let mut reader = Reader { text, at: start, slips: Vec::new(), repeated: Mismatches::default() };
+    match reader.value(&Path::Root, 0) {
         Some(value) => {
             let mut slips = reader.slips;
             slips.sort_unstable();
             slips.dedup();
-            Ok(Read { value, slips, end: reader.at })
+            Ok(Read { value, slips, repeated: reader.repeated, end: reader.at })
         }
         None => Err(reader.at),
     }
@@ -63,6 +69,7 @@ struct Reader<'t> {
     text: &'t str,
     at: usize,
     slips: Vec<Slip>,
+    repeated: Mismatches,
 }
 
 impl<'t> Reader<'t> {
@@ -109,14 +116,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Option<Value> {
+    fn value(&mut self, place: &Path<'_>, depth: usize) -> Option<Value> {
         if depth > MAX_NESTING {
             return None;
         }
         self.skip()?;
         match self.peek()? {
-            '{' => self.object(depth),
-            '[' => self.array(depth),
+            '{' => self.object(place, depth),
+            '[' => self.array(place, depth),
             '"' | '\'' | '“' | '”' | '‘' | '’' | '„' => self.string().map(Value::String),
             '0'..='9' | '-' | '+' | '.' => self.number(),
             letter if letter.is_ascii_alphabetic() => self.word(),
@@ -124,7 +131,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Option<Value> {
+    fn object(&mut self, place: &Path<'_>, depth: usize) -> Option<Value> {
         self.take('{');
         let mut out = Map::new();
         loop {
@@ -140,12 +147,8 @@ impl<'t> Reader<'t> {
             if !self.take(':') {
                 return None;
             }
-            let value = self.value(depth + 1)?;
-            // A name that stands twice with different values has no one meaning.
-            if out.get(&name).is_some_and(|earlier| *earlier != value) {
-                return None;
-            }
-            out.insert(name, value);
+            let value = self.value(&Path::Key(place, &name), depth + 1)?;
+            insert(&mut out, name, value, place, &mut self.repeated);
             self.skip()?;
             if self.take('}') {
                 return Some(Value::Object(out));
@@ -156,7 +159,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Option<Value> {
+    fn array(&mut self, place: &Path<'_>, depth: usize) -> Option<Value> {
         self.take('[');
         let mut out = Vec::new();
         loop {
@@ -167,7 +170,7 @@ impl<'t> Reader<'t> {
                 }
                 return Some(Value::Array(out));
             }
-            out.push(self.value(depth + 1)?);
+            out.push(self.value(&Path::Index(place, out.len()), depth + 1)?);
             self.skip()?;
             if self.take(']') {
                 return Some(Value::Array(out));

@@ -18,6 +18,7 @@ mod path;
 mod pattern;
 mod reading;
 mod resolve;
+mod strict;
 mod tags;
 mod words;
 

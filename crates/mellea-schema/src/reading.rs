@@ -10,6 +10,8 @@
 //! 4. A value behind the last one that fits, made of the same names and marked no less, is a better answer
 //!    that failed. So is JSON that the end of the text cuts off. Neither makes an earlier draft right.
 //!
+//! A value in which a name stands twice with different values does not fit, however it is read.
+//!
 //! JSON is read strictly first. What is no JSON is read leniently (see [`lenient`](crate::lenient)), and
 //! words of enumerations and lists are mended (see [`mend`](crate::mend)), each with a note.
 
@@ -20,12 +22,14 @@ use serde_json::Value;
 use crate::check::Checker;
 use crate::conform::conform;
 use crate::equal::same;
-use crate::error::SchemaError;
+use crate::error::{Mismatches, SchemaError};
 use crate::explain::explain;
 use crate::extract::{self, Found};
 use crate::lenient;
 use crate::mend::{Slips, mend};
+use crate::node::Id;
 use crate::path::Path;
+use crate::strict;
 use crate::tags::{Mark, announces, marks};
 use crate::words::cut;
 use crate::{Inner, Parsed, Reading, WRAPPER};
@@ -39,9 +43,9 @@ pub(crate) fn parse(schema: &Inner, text: &str, reading: Reading) -> Result<Pars
     let trimmed = text.trim_start();
     let marked = trimmed.strip_prefix('\u{feff}');
     let bare = marked.unwrap_or(trimmed).trim();
-    let broken = match serde_json::from_str::<Value>(bare) {
-        Ok(value) => {
-            let mut parsed = reader.whole(value)?;
+    let broken = match strict::read(bare) {
+        Ok(read) => {
+            let mut parsed = reader.whole(read)?;
             if marked.is_some() && reading == Reading::Lenient {
                 parsed.note("a byte order mark".to_owned());
             }
@@ -77,8 +81,11 @@ struct Candidate {
 
 impl Reader<'_> {
     /// A text that is one value.
-    fn whole(&mut self, value: Value) -> Result<Parsed, SchemaError> {
-        let schema = self.schema;
+    fn whole(&mut self, read: strict::Read) -> Result<Parsed, SchemaError> {
+        let strict::Read { value, repeated } = read;
+        if !repeated.faults.is_empty() {
+            return Err(self.mismatch(self.root_of(&value), &value, repeated));
+        }
         let text = match &value {
             Value::String(text) if self.reading == Reading::Lenient => Some(text.clone()),
             _ => None,
@@ -88,18 +95,34 @@ impl Reader<'_> {
             Err(value) => value,
         };
         // JSON that was written as a text once more.
-        if let Some(inner) = text.and_then(|text| serde_json::from_str::<Value>(&text).ok()).filter(Value::is_object)
-            && let Ok(mut parsed) = self.accept(inner, true)
-        {
-            parsed.note("JSON inside a text".to_owned());
-            return Ok(parsed);
+        if let Some(inner) = text.and_then(|text| strict::read(&text).ok()).filter(|inner| inner.value.is_object()) {
+            if !inner.repeated.faults.is_empty() {
+                return Err(self.mismatch(self.root_of(&inner.value), &inner.value, inner.repeated));
+            }
+            if let Ok(mut parsed) = self.accept(inner.value, true) {
+                parsed.note("JSON inside a text".to_owned());
+                return Ok(parsed);
+            }
         }
-        let looks_bare = schema.wrapped && value.get(WRAPPER).is_none();
-        let root = if looks_bare { schema.bare_root } else { schema.root };
+        Err(self.mismatch(self.root_of(&value), &value, Mismatches::default()))
+    }
+
+    /// The node of an answer that is this value, with or without its wrapper.
+    fn root_of(&self, value: &Value) -> Id {
+        let looks_bare = self.schema.wrapped && value.get(WRAPPER).is_none();
+        if looks_bare { self.schema.bare_root } else { self.schema.root }
+    }
+
+    /// Why a value does not fit, beside the names that stand twice in it.
+    fn mismatch(&self, root: Id, value: &Value, mut faults: Mismatches) -> SchemaError {
         let mut checker = self.checker();
         // The explanation follows from the check.
-        checker.fits(root, &value);
-        Err(SchemaError::Mismatch(explain(&mut checker, root, &value, &Path::Root)))
+        if !checker.fits(root, value) || faults.faults.is_empty() {
+            let others = explain(&mut checker, root, value, &Path::Root);
+            others.faults.into_iter().for_each(|fault| faults.push(fault));
+            faults.more += others.more;
+        }
+        SchemaError::Mismatch(faults)
     }
 
     fn checker(&self) -> Checker<'_> {
@@ -205,13 +228,12 @@ impl Reader<'_> {
                 return Ok(parsed);
             }
         }
-        let attempt = candidates.iter().rev().find(|c| self.is_attempt(&c.found.value));
+        let attempt = candidates.iter().rev().find(|c| self.is_attempt(&c.found.value) || !c.found.repeated.faults.is_empty());
         let last = || candidates.iter().rev().find(|c| c.found.value.is_object());
         match attempt.or_else(last) {
             Some(candidate) if survey.cut.is_none() => {
-                let mut checker = self.checker();
-                checker.fits(self.schema.root, &candidate.found.value);
-                Err(SchemaError::Mismatch(explain(&mut checker, self.schema.root, &candidate.found.value, &Path::Root)))
+                let Found { value, repeated, .. } = &candidate.found;
+                Err(self.mismatch(self.root_of(value), value, repeated.clone()))
             }
             _ if survey.cut.is_some() || alone.starts_with(['{', '[']) => Err(SchemaError::Broken(broken)),
             _ => Err(SchemaError::NoJson),
@@ -220,12 +242,12 @@ impl Reader<'_> {
 
     /// A text that is one value, perhaps almost.
     fn alone(&mut self, text: &str) -> Result<Option<Parsed>, SchemaError> {
-        if let Ok(value) = serde_json::from_str::<Value>(text) {
-            return self.whole(value).map(Some);
+        if let Ok(read) = strict::read(text) {
+            return self.whole(read).map(Some);
         }
         match lenient::read(text, 0) {
             Ok(read) if text.get(read.end..).is_some_and(|rest| rest.trim().is_empty()) => {
-                let mut parsed = self.whole(read.value)?;
+                let mut parsed = self.whole(strict::Read { value: read.value, repeated: read.repeated })?;
                 let slips: Vec<&str> = read.slips.iter().map(|slip| slip.words()).collect();
                 parsed.note_first(&slips.join(", "));
                 Ok(Some(parsed))
@@ -253,10 +275,14 @@ impl Reader<'_> {
                 self.fuel = checker.fuel();
                 fits
             };
-            let parsed =
-                if fits { self.take(root, candidate.found.value.clone(), !bare && self.schema.wrapped).ok() } else { None };
+            let repeated = !candidate.found.repeated.faults.is_empty();
+            let parsed = if fits && !repeated {
+                self.take(root, candidate.found.value.clone(), !bare && self.schema.wrapped).ok()
+            } else {
+                None
+            };
             match (parsed, &chosen) {
-                (None, None) if attempt && !bare => failed = failed.or(Some(candidate)),
+                (None, None) if (attempt && !bare) || (fits && repeated) => failed = failed.or(Some(candidate)),
                 (None, _) => {}
                 (Some(parsed), None) => chosen = Some((parsed, candidate)),
                 (Some(parsed), Some((last, by))) if same(&parsed.value, &last.value) || candidate.rank < by.rank => {}
@@ -268,10 +294,8 @@ impl Reader<'_> {
         }
         let Some((mut parsed, candidate)) = chosen else { return Ok(None) };
         if let Some(failed) = failed.filter(|failed| failed.rank >= candidate.rank) {
-            let mut checker = self.checker();
-            checker.fits(self.schema.root, &failed.found.value);
-            let faults = explain(&mut checker, self.schema.root, &failed.found.value, &Path::Root);
-            return Err(SchemaError::Mismatch(faults));
+            let Found { value, repeated, .. } = &failed.found;
+            return Err(self.mismatch(self.root_of(value), value, repeated.clone()));
         }
         if let Some(start) = cut_at.filter(|start| *start > candidate.found.range.start && candidate.rank < Rank(4)) {
             let error = format!("the value that starts at byte {start} breaks off");

@@ -142,6 +142,7 @@ impl Component for Instruction {
         let inputs = self.inputs.iter().map(|(name, value)| (name.clone(), Arg::Text(json_line(value))));
         let examples = self.examples.iter().map(|(input, output)| Arg::List(vec![Arg::from(input.clone()), output.clone()]));
         let mut representation = Representation::template("instruction")
+            .with_room(9)
             .arg("prefix", optional_template(self.prefix.as_ref()))
             .arg("description", Arg::Template(self.description.clone()))
             .arg("inputs", Arg::Pairs(inputs.collect()))

@@ -103,6 +103,14 @@ impl Representation {
         Self::messages([Message::user(text.into())])
     }
 
+    /// With room for so many arguments.
+    pub(crate) fn with_room(mut self, count: usize) -> Self {
+        if let Body::Template { args, .. } = &mut self.body {
+            args.reserve_exact(count);
+        }
+        self
+    }
+
     fn of(body: Body) -> Self {
         Self {
             body,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::History;
-use crate::message::Message;
+use crate::message::{Message, Role};
 
 /// What a model gets to see of a history.
 ///
@@ -135,7 +135,15 @@ impl ContextPolicy for SimpleContext {
     }
 
     fn horizon(&self, history: History<'_>) -> usize {
-        history.exchanges().next().map_or(0, |newest| newest.first.position())
+        // The beginning of the newest exchange; nothing but roles is looked at.
+        let mut begins = 0;
+        for past in history.newest_first().filter(|past| past.role() != Role::System) {
+            begins = past.position();
+            if past.role() == Role::User {
+                break;
+            }
+        }
+        begins
     }
 
     fn is_stateless(&self) -> bool {

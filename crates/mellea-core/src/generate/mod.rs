@@ -75,27 +75,32 @@ pub(crate) struct Watch<'a> {
 
 /// Runs one generation that nobody follows.
 pub(crate) async fn alone(backend: &dyn Backend, request: ChatRequest, warnings: Vec<Warning>) -> Result<Arc<ModelOutput>> {
-    run(backend, request, warnings, StreamChecks::default(), Watch::default()).await
+    run(backend, request, warnings, StreamChecks::default(), Watch::default())?.await
 }
 
+/// A generation on its way. Boxed, as others on the way of a call are: allocators are slow with what has more
+/// than a kilobyte.
+pub(crate) type Generating<'a> = BoxFuture<'a, Result<Arc<ModelOutput>>>;
+
 /// Runs one generation to its end, within the caller's own task: dropping the future cancels it.
-pub(crate) async fn run(
-    backend: &dyn Backend,
+///
+/// # Errors
+/// Without a runtime.
+pub(crate) fn run<'a>(
+    backend: &'a dyn Backend,
     request: ChatRequest,
     warnings: Vec<Warning>,
     checks: StreamChecks,
-    watch: Watch<'_>,
-) -> Result<Arc<ModelOutput>> {
+    watch: Watch<'a>,
+) -> Result<Generating<'a>> {
     runtime()?;
     let span = telemetry::chat_span(backend, &request);
     let generation = Generation::new(backend, request, warnings, checks);
-    let run = async {
-        let result = generation.run(watch).await;
+    let run = generation.run(watch).map(|result| {
         telemetry::record_result(&result);
         result.map_err(|e| e.at(backend.provider(), backend.model()))
-    };
-    // Boxed, as others on the way of a call are: allocators are slow with what has more than a kilobyte.
-    Box::pin(run.instrument(span)).await
+    });
+    Ok(run.instrument(span).boxed())
 }
 
 /// The runtime that a generation needs for its timers.
@@ -142,26 +147,31 @@ impl<'a> Generation<'a> {
 
 /// An output that is being written. If it is dropped before its end, what there is of it is kept.
 struct Draft<'a> {
-    output: Box<ModelOutput>,
+    /// Nobody else has it before it is finished.
+    output: Option<Arc<ModelOutput>>,
     start: Instant,
     keep: Option<&'a Keep>,
 }
 
 impl Draft<'_> {
-    fn finished(mut self) -> Box<ModelOutput> {
-        self.keep = None;
-        self.output.latency = self.start.elapsed();
-        std::mem::take(&mut self.output)
+    fn output(&mut self) -> &mut ModelOutput {
+        Arc::make_mut(self.output.get_or_insert_default())
+    }
+
+    fn finished(mut self) -> Arc<ModelOutput> {
+        self.output().latency = self.start.elapsed();
+        self.output.take().unwrap_or_default()
     }
 }
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
+        let Some(mut output) = self.output.take() else { return };
         if let Some(keep) = self.keep
-            && !(self.output.is_empty() && self.output.thinking.is_none())
+            && !(output.is_empty() && output.thinking.is_none())
         {
-            self.output.latency = self.start.elapsed();
-            keep.put(std::mem::take(&mut self.output).into());
+            Arc::make_mut(&mut output).latency = self.start.elapsed();
+            keep.put(output);
         }
     }
 }
@@ -213,22 +223,22 @@ async fn fold(generation: Generation<'_>, watch: Watch<'_>) -> Result<Arc<ModelO
         Some((tokio::time::Instant::now().checked_add(left)?, limit))
     });
     let mut draft = Draft {
-        output: Box::new(ModelOutput {
+        output: Some(Arc::new(ModelOutput {
             provider: backend.provider().to_owned(),
             model: backend.model().to_owned(),
             warnings,
             ..ModelOutput::default()
-        }),
+        })),
         start,
         keep: watch.keep,
     };
-    let read = read(&mut events, Limits { silence, total }, start, &mut draft.output, &mut checks, watch.pieces).await;
+    let read = read(&mut events, Limits { silence, total }, start, draft.output(), &mut checks, watch.pieces).await;
     let mut output = draft.finished();
     let kind = match read {
-        Err(error) => return Err(error.with_partial(output.into())),
+        Err(error) => return Err(error.with_partial(output)),
         Ok(None) => ErrorKind::StreamInterrupted,
         Ok(Some(finish)) => {
-            output.finish = finish;
+            Arc::make_mut(&mut output).finish = finish;
             match output.finish {
                 _ if !output.is_empty() => return finish_checks(output, &mut checks),
                 FinishReason::Length => truncated(&output, limit),
@@ -237,13 +247,13 @@ async fn fold(generation: Generation<'_>, watch: Watch<'_>) -> Result<Arc<ModelO
             }
         }
     };
-    Err(Error::from(kind).with_partial(output.into()))
+    Err(Error::from(kind).with_partial(output))
 }
 
-fn finish_checks(output: Box<ModelOutput>, checks: &mut StreamChecks) -> Result<Arc<ModelOutput>> {
+fn finish_checks(output: Arc<ModelOutput>, checks: &mut StreamChecks) -> Result<Arc<ModelOutput>> {
     match checks.end() {
-        Ok(()) => Ok(output.into()),
-        Err(error) => Err(error.with_partial(output.into())),
+        Ok(()) => Ok(output),
+        Err(error) => Err(error.with_partial(output)),
     }
 }
 

@@ -217,7 +217,10 @@ impl ModelOptions {
     /// [`ErrorKind::InvalidOption`] for a value that its option does not allow.
     pub fn resolve<'a>(layers: impl IntoIterator<Item = &'a Self>, synonyms: &[(&str, ModelOption)]) -> Result<Resolved> {
         let mut warnings = Vec::new();
-        let given = layers.into_iter().filter(|layer| !layer.is_empty());
+        let mut given = layers.into_iter().filter(|layer| !layer.is_empty()).peekable();
+        if given.peek().is_none() {
+            return Ok(Resolved::default());
+        }
         let merged = given.fold(Self::new(), |all, layer| all.merged(&layer.clone().canonical(synonyms, &mut warnings)));
         if let Some((name, value)) = merged.wrong.first_key_value() {
             let expected = ModelOption::from_str(name).map_or("a value that JSON knows", ModelOption::expected);

@@ -13,7 +13,11 @@
 //! - `{{ name|label }}` makes one short line without square brackets.
 //! - `{{ text|guard("Question:") }}` indents the lines that begin with this heading.
 //! - `{{ text|fenced }}` puts the text between two fences that it cannot close.
+//!
+//! `{{ gap }}` before each section of a component's template writes nothing the first time, and an empty line
+//! from then on, so that sections can be left out.
 
+mod args;
 mod lines;
 mod refusal;
 mod render;
@@ -25,7 +29,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use minijinja::{Environment, UndefinedBehavior, Value};
 
 pub(crate) use refusal::refusal;
-pub(crate) use render::{Rendered, fill, render};
+pub(crate) use render::{Rendered, Rendering, fill, render};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -120,13 +124,13 @@ impl Prompts {
 
     /// The full name of the template that serves this model.
     fn resolve<'a>(&'a self, name: &'a str, model: &str) -> Cow<'a, str> {
-        if self.special.is_empty() {
+        let mut special = self.special.iter().filter(|(_, special)| special == name).peekable();
+        if special.peek().is_none() {
             return Cow::Borrowed(name);
         }
         let model = model.to_lowercase();
-        self.special
-            .iter()
-            .filter(|(fragment, special)| special == name && model.contains(fragment.as_str()))
+        special
+            .filter(|(fragment, _)| model.contains(fragment.as_str()))
             .max_by_key(|(fragment, _)| fragment.len())
             .map_or(Cow::Borrowed(name), |(fragment, name)| Cow::Owned(format!("{fragment}/{name}")))
     }

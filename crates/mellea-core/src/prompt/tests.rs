@@ -8,7 +8,7 @@ async fn text(instruction: &Instruction) -> Result<String> {
 }
 
 async fn text_of(representation: Representation) -> Result<String> {
-    let rendered = render(&Prompts::new(), "some-model", representation).await?;
+    let rendered = render(&Prompts::new(), "some-model", representation).done().await?;
     Ok(rendered.messages[0].text().into_owned())
 }
 
@@ -79,7 +79,7 @@ async fn templates_can_be_replaced_for_all_or_for_some_models() {
         .unwrap();
     for (model, expected) in [("llama", "all: x"), ("ibm/granite-3", "granite: x"), ("granite4.1:3b", "granite 4.1: x")] {
         let representation = Component::representation(&Instruction::new("x")).unwrap();
-        assert_eq!(render(&prompts, model, representation).await.unwrap().messages[0].text(), expected);
+        assert_eq!(render(&prompts, model, representation).done().await.unwrap().messages[0].text(), expected);
     }
     assert!(Prompts::new().replace("query", "{{").is_err());
 }
@@ -224,7 +224,7 @@ async fn requirements_are_filled_and_stated_by_any_component() {
     let literal = Statement { text: "{{name}}".into(), shown: true };
     let all = stated(&["Mention {{name}}."]).into_iter().chain([hidden, literal]);
     let representation = Component::representation(&instruction).unwrap().state(all);
-    let rendered = render(&Prompts::new(), "m", representation).await.unwrap();
+    let rendered = render(&Prompts::new(), "m", representation).done().await.unwrap();
     assert_eq!(rendered.messages[0].text(), "Write.\n\nRequirements:\n- Be brief.\n- Mention {{name}}.\n- {{name}}");
     assert_eq!(rendered.requirements, ["Mention {{name}}.", "Not {{name}}.", "{{name}}"]);
 
@@ -238,7 +238,7 @@ async fn requirements_are_filled_and_stated_by_any_component() {
     assert_eq!(text_of(own).await.unwrap(), "2");
     assert_eq!(text_of(Representation::messages([]).state(wanted())).await.unwrap(), section);
     let call = Representation::messages([Message::user("Hi"), Message::assistant("Yes?")]).state(wanted());
-    let messages = render(&Prompts::new(), "m", call).await.unwrap().messages;
+    let messages = render(&Prompts::new(), "m", call).done().await.unwrap().messages;
     assert_eq!(messages.iter().map(|m| m.role).collect::<Vec<_>>(), [Role::User, Role::Assistant, Role::User]);
 }
 

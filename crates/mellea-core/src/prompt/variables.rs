@@ -1,6 +1,6 @@
 //! User variables: `{{name}}` in a caller's text stands for a value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use minijinja::Value;
@@ -10,13 +10,38 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Fills variables into texts and remembers which were used.
 pub(super) struct Variables {
-    values: BTreeMap<String, Value>,
-    used: BTreeSet<String>,
+    /// Sorted by name; there are few.
+    values: Vec<Variable>,
+}
+
+struct Variable {
+    name: String,
+    value: Value,
+    used: bool,
 }
 
 impl Variables {
-    pub(super) fn new(values: BTreeMap<String, Value>) -> Self {
-        Self { values, used: BTreeSet::new() }
+    /// Of two of one name the later counts.
+    pub(super) fn new(values: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let values = values.into_iter().map(|(name, value)| Variable { name, value, used: false });
+        let mut values: Vec<Variable> = values.collect();
+        values.sort_by(|a, b| a.name.cmp(&b.name));
+        values.dedup_by(|later, earlier| {
+            let same = later.name == earlier.name;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        Self { values }
+    }
+
+    /// The value of this name, which counts as used from now on.
+    fn take(&mut self, name: &str) -> Option<&Value> {
+        let at = self.values.binary_search_by(|variable| variable.name.as_str().cmp(name)).ok()?;
+        let variable = self.values.get_mut(at)?;
+        variable.used = true;
+        Some(&variable.value)
     }
 
     /// The text with its variables filled in. Without any variables it stays as it is, braces
@@ -41,11 +66,11 @@ impl Variables {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Name(name) => {
-                    let value = self.values.get(*name).ok_or_else(|| undefined(text, name))?;
-                    // Writing to a string cannot fail.
-                    let _ = write!(filled, "{value}");
-                    if !self.used.contains(*name) {
-                        self.used.insert((*name).to_owned());
+                    let value = self.take(name).ok_or_else(|| undefined(text, name))?;
+                    match value.as_str() {
+                        Some(text) => filled.push_str(text),
+                        // Writing to a string cannot fail.
+                        None => _ = write!(filled, "{value}"),
                     }
                 }
             }
@@ -57,14 +82,13 @@ impl Variables {
         let template =
             prompts.environment.template_from_named_str("text", text).map_err(|e| super::template_error(&shown(text), &e))?;
         for name in template.undeclared_variables(false) {
-            if self.values.contains_key(&name) {
-                self.used.insert(name);
-            } else if !prompts.environment.globals().any(|(global, _)| *global == *name) {
+            if self.take(&name).is_none() && !prompts.environment.globals().any(|(global, _)| *global == *name) {
                 return Err(undefined(text, &name));
             }
         }
-        let mut filled =
-            template.render(Value::from(self.values.clone())).map_err(|e| super::template_error(&shown(text), &e))?;
+        let values = self.values.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
+        let values: BTreeMap<String, Value> = values.collect();
+        let mut filled = template.render(Value::from(values)).map_err(|e| super::template_error(&shown(text), &e))?;
         if text.ends_with('\n') {
             // The engine takes a last newline for the end of a file.
             filled.push('\n');
@@ -75,8 +99,8 @@ impl Variables {
     /// # Errors
     /// [`ErrorKind::UnusedVariable`] for the first variable that no text used.
     pub(super) fn finish(self) -> Result<()> {
-        match self.values.into_keys().find(|name| !self.used.contains(name)) {
-            Some(name) => Err(ErrorKind::UnusedVariable(name).into()),
+        match self.values.into_iter().find(|variable| !variable.used) {
+            Some(variable) => Err(ErrorKind::UnusedVariable(variable.name).into()),
             None => Ok(()),
         }
     }

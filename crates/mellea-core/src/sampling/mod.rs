@@ -4,6 +4,7 @@
 //! shared by all.
 
 mod attempt;
+mod lanes;
 mod next;
 mod plan;
 mod read;

@@ -22,7 +22,15 @@ use crate::options::{ModelOptions, OptionKey, OptionValue};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a step does nothing until a strategy returns it"]
-pub struct Next(pub(super) Option<Box<Step>>);
+pub struct Next(pub(super) Kind);
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Stop,
+    /// The same again, and nothing changed: what most first attempts are.
+    Again,
+    Step(Box<Step>),
+}
 
 /// How to ask.
 #[derive(Clone, Debug, Default)]
@@ -50,26 +58,14 @@ pub(super) struct Step {
     pub(super) more: Vec<Message>,
 }
 
-impl Step {
-    /// Whether it asks the same again and changes nothing.
-    pub(super) fn is_plain(&self) -> bool {
-        let Self { ask, options, system_prompt, format, backend, question, more } = self;
-        matches!(ask, Ask::Again)
-            && options.is_empty()
-            && (system_prompt.is_none() && format.is_none() && backend.is_none())
-            && question.is_none()
-            && more.is_empty()
-    }
-}
-
 impl Next {
     fn ask(ask: Ask) -> Self {
-        Self(Some(Box::new(Step { ask, ..Step::default() })))
+        Self(Kind::Step(Box::new(Step { ask, ..Step::default() })))
     }
 
     /// Asks the same again, with another seed.
     pub fn again() -> Self {
-        Self::ask(Ask::Again)
+        Self(Kind::Again)
     }
 
     /// Asks again and says in the prompt why the last answer was refused.
@@ -84,17 +80,20 @@ impl Next {
 
     /// Makes no further attempt. Those under way go on, unless the strategy has [enough](super::SamplingStrategy::enough).
     pub const fn stop() -> Self {
-        Self(None)
+        Self(Kind::Stop)
     }
 
     /// Whether this is [`stop`](Self::stop).
     #[must_use]
     pub const fn is_stop(&self) -> bool {
-        self.0.is_none()
+        matches!(self.0, Kind::Stop)
     }
 
     fn change(mut self, change: impl FnOnce(&mut Step)) -> Self {
-        if let Some(step) = &mut self.0 {
+        if matches!(self.0, Kind::Again) {
+            self.0 = Kind::Step(Box::default());
+        }
+        if let Kind::Step(step) = &mut self.0 {
             change(step);
         }
         self

@@ -13,7 +13,7 @@ use crate::generate;
 use crate::message::Message;
 use crate::options::{ModelOptions, Resolved};
 use crate::output::Warning;
-use crate::prompt::{self, Prompts, Rendered};
+use crate::prompt::{self, Prompts, Rendered, Rendering};
 use crate::requirement::{Judge, Requirement};
 use crate::schema::Reading;
 use crate::tool::{ToolPolicy, Tools};
@@ -24,8 +24,8 @@ pub(crate) struct Plan {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) judge: Option<Arc<dyn Backend>>,
     pub(crate) prompts: Prompts,
-    /// The options of the session and of the call.
-    pub(crate) layers: [ModelOptions; 2],
+    /// The options of the session and of the call, if there are any.
+    pub(crate) layers: Option<Box<[ModelOptions; 2]>>,
     /// The layers, merged for the call's backend.
     pub(crate) resolved: Resolved,
     pub(crate) strict: bool,
@@ -60,9 +60,9 @@ pub(super) struct Prepared {
 
 impl Plan {
     /// What a representation gives, with the requirements of the call in it.
-    async fn render(&self, representation: Representation) -> Result<Rendered> {
+    fn render(&self, representation: Representation) -> Rendering<'_> {
         let representation = representation.state(self.requirements.iter().map(Requirement::statement));
-        prompt::render(&self.prompts, self.backend.model(), representation).await
+        prompt::render(&self.prompts, self.backend.model(), representation)
     }
 
     /// The complete request for these messages at the end of the context.
@@ -86,11 +86,26 @@ impl Plan {
     /// What the call asks, before any attempt.
     pub(crate) async fn first(&self, context: &Context, action: &dyn DynComponent) -> Result<First> {
         self.requirements.iter().try_for_each(Requirement::ensure)?;
+        // All that waits is the rendering: the rest is outside of the future, which stays small.
+        let (tools, rendering) = self.begin(action)?;
+        let rendered = match rendering {
+            Rendering::Done(rendered) => rendered?,
+            Rendering::Waiting(rendering) => rendering.await?,
+        };
+        self.asked(context, action, tools, rendered)
+    }
+
+    fn begin(&self, action: &dyn DynComponent) -> Result<(Tools, Rendering<'_>)> {
         let representation = action.representation()?;
         let tools = self.resolved.tools.clone().merged(&representation.tools);
+        tools.ensure()?;
+        Ok((tools, self.render(representation)))
+    }
+
+    fn asked(&self, context: &Context, action: &dyn DynComponent, tools: Tools, rendered: Rendered) -> Result<First> {
         let format = action.format();
         format.as_ref().map_or(Ok(()), Format::ensure)?;
-        let Rendered { messages, requirements } = self.render(representation).await?;
+        let Rendered { messages, requirements } = rendered;
         let requirements = self.requirements.iter().zip(requirements).map(|(r, text)| r.filled(text)).collect();
         let asked: Vec<Arc<Message>> = messages.into_iter().map(Arc::new).collect();
         let request = Arc::new(self.request(&self.resolved, context, format, &tools, asked.iter().cloned())?);
@@ -137,9 +152,12 @@ impl Plan {
     ///
     /// # Errors
     /// The step, if there is more to it.
-    pub(super) fn same_again(&self, step: Box<Step>, first: &First, attempts: &[Attempt]) -> Result<Prepared, Box<Step>> {
-        if !step.is_plain() || attempts.iter().any(Attempt::ran_tools) {
+    pub(super) fn same_again(&self, step: Option<Box<Step>>, first: &First, attempts: &[Attempt]) -> Result<Prepared, Box<Step>> {
+        if let Some(step) = step {
             return Err(step);
+        }
+        if attempts.iter().any(Attempt::ran_tools) {
+            return Err(Box::default());
         }
         let (backend, request) = (Arc::clone(&self.backend), Arc::clone(&first.request));
         Ok(Prepared { backend, request, warnings: Vec::new(), carried: Vec::new() })
@@ -171,7 +189,7 @@ impl Plan {
             (Some(question), _) => question.into_iter().map(Arc::new).chain(transcript()).collect(),
             (None, Ask::Again) => first.asked.iter().cloned().chain(transcript()).collect(),
             (None, Ask::Repair(reasons)) if carried.is_empty() => {
-                let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).await?;
+                let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).done().await?;
                 repaired.messages.into_iter().map(Arc::new).collect()
             }
             // What the tools said stands between the question and the repair.
@@ -191,7 +209,7 @@ impl Plan {
 
     /// The options of a step on its backend.
     fn resolve(&self, backend: &dyn Backend, step: &ModelOptions, warnings: &mut Vec<Warning>) -> Result<Resolved> {
-        let mut layers = self.layers.clone();
+        let mut layers = self.layers.as_deref().cloned().unwrap_or_default();
         if backend.provider() != self.backend.provider() {
             for layer in &mut layers {
                 // Credentials and the like, in one provider's own words, are not another's business.

@@ -4,12 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use super::next::Step;
+use super::lanes::Running;
+use super::next::{Kind, Step};
 use super::turn::{Lane, Turn};
 use super::{Attempt, Budget, First, Plan, Progress, StopReason};
 use crate::component::DynComponent;
@@ -45,7 +44,7 @@ impl Clock {
     pub(crate) async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T> {
         match self.0 {
             None => Ok(future.await),
-            Some((at, limit)) => timeout_at(at, future).await.map_err(|_| late(limit)),
+            Some((at, limit)) => Box::pin(timeout_at(at, future)).await.map_err(|_| late(limit)),
         }
     }
 }
@@ -55,7 +54,6 @@ fn late(limit: Duration) -> Error {
 }
 
 /// The attempts that have ended, with their values.
-#[derive(Default)]
 struct Ended {
     attempts: Vec<Attempt>,
     values: Vec<Option<AnyValue>>,
@@ -81,9 +79,10 @@ pub(crate) async fn sample(
         budget = budget.concurrency(1);
     }
     let turn = Turn { plan, first: &first, context, action, pieces };
-    let mut ended = Ended::default();
-    let mut lanes: Vec<Arc<Lane>> = Vec::new();
-    let mut running = FuturesUnordered::new();
+    // Most calls need one attempt.
+    let mut ended = Ended { attempts: Vec::with_capacity(1), values: Vec::with_capacity(1), failure: None };
+    let mut lanes: Vec<Arc<Lane>> = Vec::with_capacity(1);
+    let mut running = Running::new(budget.concurrency);
     let mut started = 0;
     let stopped = loop {
         let full = loop {
@@ -172,8 +171,8 @@ pub(crate) async fn sample(
     Ok(Sampled { attempts, chosen, value, stopped, asked, tools: first.tools.clone() })
 }
 
-/// What the strategy wants next, or why there is no further attempt.
-fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<Box<Step>, StopReason> {
+/// What the strategy wants next, nothing for the same again; or why there is no further attempt.
+fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<Option<Box<Step>>, StopReason> {
     if let Some(error) = &ended.failure {
         return Err(StopReason::Error(error.clone()));
     }
@@ -186,10 +185,11 @@ fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<B
     }
     let next = guarded(|| plan.strategy.next(&Progress::new(&ended.attempts, started))).map_err(StopReason::Error)?;
     match next.0 {
-        Some(step) => Ok(step),
+        Kind::Step(step) => Ok(Some(step)),
+        Kind::Again => Ok(None),
         // A call that makes no attempt at all has no result: the first is always made.
-        None if started == 0 => Ok(Box::default()),
-        None => Err(StopReason::Strategy),
+        Kind::Stop if started == 0 => Ok(None),
+        Kind::Stop => Err(StopReason::Strategy),
     }
 }
 

@@ -104,7 +104,7 @@ impl Turn<'_> {
             if last {
                 Arc::make_mut(&mut asked).options.tool_choice = Some(ToolChoice::None);
             }
-            let output = Box::pin(self.generate(backend, &asked, &warnings, lane)).await?;
+            let output = self.generate(backend, &asked, &warnings, lane)?.await?;
             if limit > 0 && !output.tool_calls.is_empty() {
                 if last {
                     return Err(Error::from(ErrorKind::ToolRounds { limit }).with_partial(output));
@@ -126,7 +126,7 @@ impl Turn<'_> {
                     again.format.clone_from(&request.format);
                     again.tools.clear();
                     again.options.tool_choice = None;
-                    let output = Box::pin(self.generate(backend, &asked, &warnings, lane)).await?;
+                    let output = self.generate(backend, &asked, &warnings, lane)?.await?;
                     break self.read(format, request, output);
                 }
                 value => break (output, value),
@@ -146,13 +146,13 @@ impl Turn<'_> {
     }
 
     /// One request to the model.
-    async fn generate(
-        &self,
-        backend: &dyn crate::Backend,
-        request: &Arc<ChatRequest>,
+    fn generate<'g>(
+        &'g self,
+        backend: &'g dyn crate::Backend,
+        request: &ChatRequest,
         warnings: &[crate::Warning],
-        lane: &Lane,
-    ) -> Result<Arc<ModelOutput>> {
+        lane: &'g Lane,
+    ) -> Result<generate::Generating<'g>> {
         let mut known = self.plan.warnings(backend, request)?;
         known.extend_from_slice(warnings);
         let mut checks = StreamChecks::default();
@@ -162,7 +162,7 @@ impl Turn<'_> {
             }
         }
         let watch = Watch { pieces: self.pieces, keep: Some(&lane.keep) };
-        generate::run(backend, (**request).clone(), known, checks, watch).await
+        generate::run(backend, request.clone(), known, checks, watch)
     }
 
     async fn run_tools(&self, output: Arc<ModelOutput>) -> ToolRound {

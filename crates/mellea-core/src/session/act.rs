@@ -63,7 +63,8 @@ impl Call {
             backend: Arc::clone(backend),
             judge: settings.judge.clone(),
             prompts: settings.prompts.clone(),
-            layers: [settings.options.clone(), self.options.clone()],
+            layers: (!(settings.options.is_empty() && self.options.is_empty()))
+                .then(|| Box::new([settings.options.clone(), self.options.clone()])),
             resolved,
             strict: settings.strict,
             requirements: self.requirements.clone(),
@@ -86,7 +87,7 @@ impl Call {
         let snapshot = self.session.snapshot();
         let plan = Box::new(self.plan()?);
         let clock = Clock::start(&plan.strategy.budget());
-        let first = clock.within(Box::pin(plan.first(&snapshot.context, action))).await??;
+        let first = clock.within(plan.first(&snapshot.context, action)).await??;
         let found = Box::pin(sampling::sample(&plan, &snapshot.context, action, first, clock, None)).await?;
         let (value, found) = self.session.settle(&snapshot, found)?;
         Ok(found.with_value(value.and_then(only)))
@@ -103,7 +104,7 @@ impl Call {
         let mut plan = Box::new(self.plan()?);
         plan.resolved.options.stream |= streamed;
         let clock = Clock::start(&plan.strategy.budget());
-        let first = clock.within(Box::pin(plan.first(&snapshot.context, &*action))).await??;
+        let first = clock.within(plan.first(&snapshot.context, &*action)).await??;
         plan.check(&first)?;
         let session = self.session;
         Thunk::spawn(move |pieces| async move {
@@ -329,6 +330,7 @@ impl<C: Component> IntoFuture for Act<C> {
     type IntoFuture = CallFuture<Output<C::Output>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.sample().await?.into_result() })
+        // The parts are borrowed where they lie: moved on, they would be in the future twice.
+        Box::pin(async move { self.call.sample(&*self.action).await?.into_result() })
     }
 }

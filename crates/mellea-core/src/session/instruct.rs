@@ -1,9 +1,10 @@
 //! The call that instructs a model, with everything an instruction can have.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_util::TryFutureExt;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -236,16 +237,47 @@ impl<T: Send + Sync + 'static, R> Instruct<T, R> {
         call.preview(&action).await
     }
 
+    /// The call, its action, and what must hold before it is made.
+    fn parts(self) -> (Call, Asked<T>, Gate) {
+        let gate = Gate { fault: self.fault, preconditions: self.preconditions, inputs: self.inputs };
+        (self.call, Asked { instruction: self.instruction, read: self.read }, gate)
+    }
+
     /// The finished action, once its preconditions are known to hold.
     async fn ready(self) -> Result<(Call, Asked<T>)> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        let (call, action, gate) = self.parts();
+        gate.pass(&call, &action.instruction).await?;
+        Ok((call, action))
+    }
+
+    /// [`sample`](Self::sample) for the futures of calls: it borrows what they hold, so that they stay small.
+    fn checked(self) -> impl Future<Output = Result<Output<T>>> + Send {
+        let (call, action, gate) = self.parts();
+        async move {
+            gate.pass(&call, &action.instruction).await?;
+            Box::pin(call.sample(&action)).await?.into_result()
         }
-        if !self.preconditions.is_empty() {
-            let variables = Component::representation(&self.instruction)?.variables;
-            check_inputs(&self.call, &self.inputs, variables, &self.preconditions).await?;
+    }
+}
+
+/// What must hold before a call is made.
+struct Gate {
+    /// What went wrong while the call was built.
+    fault: Option<Error>,
+    preconditions: Vec<Requirement>,
+    inputs: Vec<(String, serde_json::Value)>,
+}
+
+impl Gate {
+    async fn pass(&self, call: &Call, instruction: &Instruction) -> Result<()> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
         }
-        Ok((self.call, Asked { instruction: self.instruction, read: self.read }))
+        if self.preconditions.is_empty() {
+            return Ok(());
+        }
+        let variables = Component::representation(instruction)?.variables;
+        Box::pin(check_inputs(call, &self.inputs, variables, &self.preconditions)).await
     }
 }
 
@@ -317,7 +349,7 @@ impl<T: Send + Sync + 'static> IntoFuture for Instruct<T, Whole> {
     type IntoFuture = CallFuture<Output<T>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.sample().await?.into_result() })
+        Box::pin(self.checked())
     }
 }
 
@@ -326,7 +358,7 @@ impl<T: Send + Sync + 'static> IntoFuture for Instruct<T, Bare> {
     type IntoFuture = CallFuture<T>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Ok(self.sample().await?.into_result()?.into_value()) })
+        Box::pin(self.checked().map_ok(Output::into_value))
     }
 }
 

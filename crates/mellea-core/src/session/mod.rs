@@ -293,7 +293,9 @@ impl Session {
 
     fn snapshot(&self) -> Snapshot {
         let state = self.state();
-        Snapshot { context: state.context.clone(), version: state.version }
+        // What a call of a stateless session cannot see it need not share with the calls beside it.
+        let context = if state.context.is_stateless() { state.context.reset() } else { state.context.clone() };
+        Snapshot { context, version: state.version }
     }
 
     /// Replaces the context, if it is still the one that the call began with.
@@ -303,11 +305,12 @@ impl Session {
             return Err(Error::from(ErrorKind::Conflict)
                 .with_hint("await calls one after the other, or give each its own `fork()` of the session"));
         }
-        state.context = context;
+        let context = std::mem::replace(&mut state.context, context);
         state.version += 1;
-        if prompt.is_some() {
-            state.last_prompt = prompt;
-        }
+        let prompt = if prompt.is_some() { std::mem::replace(&mut state.last_prompt, prompt) } else { None };
+        // To free a turn takes longer than to commit one: others need not wait for it.
+        drop(state);
+        drop((context, prompt));
         Ok(())
     }
 

@@ -31,11 +31,10 @@ impl Fault {
     pub(super) fn record(error: &Error, redactor: &Redactor) -> Self {
         let clean = |text: &str| redactor.text(text).into_owned();
         let kind = cleaned(error.kind(), redactor);
-        let debug = format!("{kind:?}");
         let mut details = details(&kind);
         redactor.json(&mut details);
         Self {
-            kind: debug.chars().take_while(char::is_ascii_alphanumeric).collect(),
+            kind: kind.name().to_owned(),
             text: clean(&kind.to_string()),
             details,
             provider: error.provider().map(str::to_owned),
@@ -64,36 +63,36 @@ impl Fault {
         let count = |name: &str| number(name).unwrap_or_default();
         let all = || self.text.clone();
         match self.kind.as_str() {
-            "EmptyPrompt" => ErrorKind::EmptyPrompt,
-            "EmptyResponse" => ErrorKind::EmptyResponse,
-            "Cancelled" => ErrorKind::Cancelled,
-            "StreamInterrupted" => ErrorKind::StreamInterrupted,
-            "Conflict" => ErrorKind::Conflict,
-            "Unsupported" => ErrorKind::unsupported(word("feature"), word("by"), all()),
-            "Config" => ErrorKind::config(word("setting"), all()),
-            "Connection" => ErrorKind::connection(word("address"), all()),
-            "Testing" => ErrorKind::Testing(all()),
-            "Busy" => ErrorKind::Busy(word("message")),
-            "Degenerate" => ErrorKind::Degenerate(word("message")),
-            "Parse" => ErrorKind::Parse(word("message")),
-            "ModelNotFound" => ErrorKind::ModelNotFound(word("message")),
-            "ModelFile" => ErrorKind::ModelFile { file: word("file"), reason: word("reason") },
-            "Tool" => ErrorKind::Tool { tool: word("tool"), reason: word("reason") },
-            "InvalidOption" => {
+            "empty_prompt" => ErrorKind::EmptyPrompt,
+            "empty_response" => ErrorKind::EmptyResponse,
+            "cancelled" => ErrorKind::Cancelled,
+            "stream_interrupted" => ErrorKind::StreamInterrupted,
+            "conflict" => ErrorKind::Conflict,
+            "unsupported" => ErrorKind::unsupported(word("feature"), word("by"), all()),
+            "config" => ErrorKind::config(word("setting"), all()),
+            "connection" => ErrorKind::connection(word("address"), all()),
+            "testing" => ErrorKind::Testing(all()),
+            "busy" => ErrorKind::Busy(word("message")),
+            "degenerate" => ErrorKind::Degenerate(word("message")),
+            "parse" => ErrorKind::Parse(word("message")),
+            "model_not_found" => ErrorKind::ModelNotFound(word("message")),
+            "model_file" => ErrorKind::ModelFile { file: word("file"), reason: word("reason") },
+            "tool" => ErrorKind::Tool { tool: word("tool"), reason: word("reason") },
+            "invalid_option" => {
                 ErrorKind::InvalidOption { option: word("option"), value: word("value"), expected: word("expected") }
             }
-            "SchemaUnsupported" => ErrorKind::SchemaUnsupported { keyword: word("keyword"), path: word("path") },
-            "SchemaMismatch" => ErrorKind::SchemaMismatch {
+            "schema_unsupported" => ErrorKind::SchemaUnsupported { keyword: word("keyword"), path: word("path") },
+            "schema_mismatch" => ErrorKind::SchemaMismatch {
                 faults: self.details.get("faults").and_then(|faults| Vec::deserialize(faults).ok()).unwrap_or_default(),
                 more: count("more").try_into().unwrap_or(usize::MAX),
             },
-            "Truncated" => ErrorKind::Truncated { limit: number("limit"), produced: count("produced") },
-            "ContextWindowExceeded" => ErrorKind::ContextWindowExceeded { prompt: number("prompt"), limit: number("limit") },
-            "PromptTruncated" => ErrorKind::PromptTruncated { prompt: count("prompt"), read: count("read") },
-            "MalformedResponse" => ErrorKind::MalformedResponse { path: word("path"), reason: word("reason") },
-            "Timeout" => ErrorKind::Timeout { phase: phase(&word("phase")), limit: Duration::from_millis(count("limit_ms")) },
-            "Provider" => ErrorKind::Provider(self.said()),
-            "QuotaExhausted" => ErrorKind::QuotaExhausted(self.said()),
+            "truncated" => ErrorKind::Truncated { limit: number("limit"), produced: count("produced") },
+            "context_window_exceeded" => ErrorKind::ContextWindowExceeded { prompt: number("prompt"), limit: number("limit") },
+            "prompt_truncated" => ErrorKind::PromptTruncated { prompt: count("prompt"), read: count("read") },
+            "malformed_response" => ErrorKind::MalformedResponse { path: word("path"), reason: word("reason") },
+            "timeout" => ErrorKind::Timeout { phase: phase(&word("phase")), limit: Duration::from_millis(count("limit_ms")) },
+            "provider" => ErrorKind::Provider(self.said()),
+            "quota_exhausted" => ErrorKind::QuotaExhausted(self.said()),
             _ => ErrorKind::Backend(all()),
         }
     }

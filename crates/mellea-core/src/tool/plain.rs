@@ -1,7 +1,7 @@
 //! Text that others wrote, made fit to be told to a model or shown on a line.
 
-use crate::text::is_hidden;
 pub(super) use crate::text::start;
+use crate::text::words;
 
 /// How many characters of a name are repeated.
 const MAX_NAME: usize = 64;
@@ -12,38 +12,12 @@ const MAX_LINE: usize = 4 * 1024;
 /// The text as one line of at most 4 KiB, without characters that control a terminal or the
 /// direction of text.
 pub(super) fn line(text: &str) -> String {
-    filtered(text, MAX_LINE, usize::MAX)
+    words(text, MAX_LINE, usize::MAX)
 }
 
 /// A name that a model made up, in at most 64 characters.
 pub(super) fn name(text: &str) -> String {
-    filtered(text, MAX_LINE, MAX_NAME)
-}
-
-fn filtered(text: &str, bytes: usize, chars: usize) -> String {
-    let mut out = String::new();
-    let (mut count, mut blank) = (0, false);
-    for c in text.chars() {
-        if c.is_whitespace() {
-            blank = !out.is_empty();
-            continue;
-        }
-        if is_hidden(c) {
-            continue;
-        }
-        let gap = usize::from(blank);
-        if count + gap + 1 > chars || out.len() + gap + c.len_utf8() > bytes {
-            out.push('…');
-            break;
-        }
-        if blank {
-            out.push(' ');
-            blank = false;
-        }
-        out.push(c);
-        count += gap + 1;
-    }
-    out
+    words(text, MAX_LINE, MAX_NAME)
 }
 
 #[cfg(test)]
@@ -51,6 +25,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::is_hidden;
 
     #[test]
     fn a_line_has_no_controls() {

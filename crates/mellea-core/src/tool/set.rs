@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::checks::Checks;
-use super::{ArgumentPolicy, Tool, ToolOutcome, ToolSpec};
+use super::{ArgumentPolicy, Tool, ToolOutcome, ToolSpec, plain};
 use crate::error::{Error, Result};
 
 /// The tools that a model may call, in order, each name once.
@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Tools(Arc<Vec<Entry>>);
+pub struct Tools(Option<Arc<Vec<Entry>>>);
 
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -50,11 +50,23 @@ pub(super) struct Entry {
     pub(super) effects: bool,
     /// Made when they are first needed: most tools of most requests are never called.
     checks: Arc<OnceLock<Checks>>,
+    /// Why nobody can check its arguments, if so.
+    problem: Option<&'static str>,
 }
 
 impl Entry {
     fn new(tool: Arc<dyn Tool>) -> Self {
-        Self { effects: tool.has_effects(), tool, checks: Arc::default() }
+        Self { effects: tool.has_effects(), problem: too_large(&tool.spec().parameters), tool, checks: Arc::default() }
+    }
+
+    fn ensure(&self) -> Result<()> {
+        match self.problem {
+            None => Ok(()),
+            Some(problem) => {
+                let name = plain::name(&self.tool.spec().name);
+                Err(Error::config("tools", format!("the schema of the tool `{name}` {problem}")))
+            }
+        }
     }
 
     fn checks(&self) -> &Checks {
@@ -78,14 +90,17 @@ impl Tools {
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) if there is a tool of this name, or the name is empty.
+    /// [`Config`](crate::ErrorKind::Config) if there is a tool of this name, the name is empty, or the schema of
+    /// its arguments has more than 20,000 parts or is nested more than 128 deep.
     pub fn try_insert(&mut self, tool: impl Tool) -> Result<()> {
         let name = &tool.spec().name;
         let problem = match name.as_str() {
             "" => "a tool has no name".to_owned(),
             _ if self.get(name).is_some() => format!("there are two tools named `{name}`"),
             _ => {
-                Arc::make_mut(&mut self.0).push(Entry::new(Arc::new(tool)));
+                let entry = Entry::new(Arc::new(tool));
+                entry.ensure()?;
+                self.entries_mut().push(entry);
                 return Ok(());
             }
         };
@@ -106,9 +121,9 @@ impl Tools {
             return over.clone();
         }
         if !over.is_empty() {
-            let entries = Arc::make_mut(&mut self.0);
+            let entries = self.entries_mut();
             entries.retain(|entry| over.get(&entry.tool.spec().name).is_none());
-            entries.extend(over.0.iter().cloned());
+            entries.extend(over.entries().iter().cloned());
         }
         self
     }
@@ -116,7 +131,7 @@ impl Tools {
     /// The tools, in order.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.0.iter())
+        Iter(self.entries().iter())
     }
 
     /// The tool of this name.
@@ -146,24 +161,59 @@ impl Tools {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries().len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries().is_empty()
+    }
+
+    /// Whether each can be offered to a model.
+    ///
+    /// # Errors
+    /// As [`try_insert`](Self::try_insert), for a schema that is too large.
+    pub(crate) fn ensure(&self) -> Result<()> {
+        self.entries().iter().try_for_each(Entry::ensure)
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.0.as_ref().map_or(&[], |entries| entries.as_slice())
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        Arc::make_mut(self.0.get_or_insert_default())
     }
 
     pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.tool.spec().name == name)
+        self.entries().iter().find(|entry| entry.tool.spec().name == name)
     }
 }
 
+/// What keeps a schema from being sent and checked, if it is too large for both.
+fn too_large(schema: &Value) -> Option<&'static str> {
+    const MAX_PARTS: usize = 20_000;
+    const MAX_DEPTH: usize = 128;
+    let (mut parts, mut open) = (0, vec![(schema, 0)]);
+    while let Some((part, depth)) = open.pop() {
+        parts += 1;
+        match part {
+            _ if parts > MAX_PARTS => return Some("has more than 20,000 parts"),
+            Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => return Some("is nested more than 128 deep"),
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(map) => open.extend(map.values().map(|item| (item, depth + 1))),
+            _ => {}
+        }
+    }
+    None
+}
+
 impl<T: Tool> Extend<T> for Tools {
-    /// Adds tools; one with the name of an earlier one takes its place.
+    /// Adds tools; one with the name of an earlier one takes its place. A call with a tool that
+    /// [`try_insert`](Self::try_insert) refuses for its schema fails before anything is sent.
     fn extend<I: IntoIterator<Item = T>>(&mut self, tools: I) {
-        let list = Arc::make_mut(&mut self.0);
+        let list = self.entries_mut();
         for tool in tools {
             let entry = Entry::new(Arc::new(tool));
             let name = &entry.tool.spec().name;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use mellea_core::testing::{Reply, ScriptedBackend};
 use mellea_core::{
-    Attempt, Backend, Budget, ChatContext, Error, ErrorKind, FinishReason, Message, ModelOption, Next, Progress, Role,
+    Attempt, Backend, Budget, ChatContext, Delta, Error, ErrorKind, FinishReason, Message, ModelOption, Next, Progress, Role,
     SamplingStrategy, Session, StopReason, ValidationResult, check, req,
 };
 
@@ -296,4 +297,95 @@ async fn a_deadline_beyond_all_clocks_is_none() {
     let m = Session::new(ScriptedBackend::new(["fine"]));
     let strategy = mellea_core::RepairTemplate::new(3).deadline(Duration::MAX);
     assert_eq!(*m.instruct("Go.").strategy(strategy).await.unwrap(), "fine");
+}
+
+/// Gives up with a panic at one of the questions that it is asked.
+#[derive(Debug)]
+struct Panics(&'static str);
+
+impl SamplingStrategy for Panics {
+    fn budget(&self) -> Budget {
+        Budget::attempts(2)
+    }
+
+    fn next(&self, so_far: &Progress<'_>) -> Next {
+        assert!(self.0 != "next" || so_far.started() == 0, "no idea");
+        Next::again()
+    }
+
+    fn enough(&self, attempts: &[Attempt]) -> bool {
+        assert!(self.0 != "enough", "no idea");
+        attempts.iter().any(Attempt::succeeded)
+    }
+
+    fn choose(&self, _: &[Attempt]) -> usize {
+        assert!(self.0 != "choose", "no idea");
+        0
+    }
+
+    fn survives(&self, _: &Error) -> bool {
+        assert!(self.0 != "survives", "no idea");
+        true
+    }
+}
+
+#[tokio::test]
+async fn attempts_stay_on_the_error_of_a_strategy_that_panics() {
+    let lower = || req("Lower case.").validate(|t| t == t.to_lowercase());
+    for (place, replies, attempts) in [
+        ("next", vec![Reply::text("LOUD"), Reply::text("quiet")], 1),
+        ("enough", vec![Reply::text("LOUD"), Reply::text("quiet")], 1),
+        ("choose", vec![Reply::text("LOUD"), Reply::text("quiet")], 2),
+        ("survives", vec![Reply::cut("half", ErrorKind::StreamInterrupted), Reply::text("quiet")], 1),
+    ] {
+        let m = Session::new(ScriptedBackend::new(replies));
+        let found = m.instruct("Write.").require(lower()).strategy(Panics(place)).sample().await;
+        // What ends a call after some attempts may be on record instead.
+        let (error, made) = match found {
+            Err(error) => {
+                let made = error.attempts().to_vec();
+                assert!(error.partial().is_some(), "{place}: {error}");
+                (error, made)
+            }
+            Ok(result) => match result.stopped().clone() {
+                StopReason::Error(error) => (error, result.attempts().to_vec()),
+                other => panic!("{place}: {other:?}"),
+            },
+        };
+        assert!(matches!(error.kind(), ErrorKind::Strategy(reason) if reason.contains("no idea")), "{place}: {error}");
+        assert_eq!(made.len(), attempts, "{place}");
+        assert!(!made[0].text().is_empty(), "{place}");
+    }
+}
+
+/// Asks with more warmth after each failure.
+#[derive(Debug)]
+struct Warmer;
+
+impl SamplingStrategy for Warmer {
+    fn budget(&self) -> Budget {
+        Budget::attempts(3)
+    }
+
+    fn next(&self, so_far: &Progress<'_>) -> Next {
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        Next::again().option(ModelOption::Temperature, so_far.started() as f64 / 4.0)
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_changes_options_keeps_streaming() {
+    let backend = ScriptedBackend::new(["LOUD", "quiet"]);
+    let m = Session::builder(backend.clone()).option(ModelOption::Seed, 7).build();
+    let lower = req("Lower case.").validate(|t| t == t.to_lowercase());
+    let mut stream = m.instruct("Write.").require(lower).strategy(Warmer).stream().await.unwrap();
+    let deltas: Vec<Delta> = (&mut stream).map(Result::unwrap).collect().await;
+    assert_eq!((deltas.len(), deltas.last()), (3, Some(&Delta::Text("quiet".into()))), "{deltas:?}");
+    assert_eq!(*stream.finish().await.unwrap(), "quiet");
+    let asked: Vec<_> = backend.requests().iter().map(|r| (r.options.stream, r.options.temperature)).collect();
+    assert_eq!(asked, [(true, Some(0.0)), (true, Some(0.25))]);
+    // What is not streamed does not begin to.
+    let backend = ScriptedBackend::new(["quiet"]);
+    Session::new(backend.clone()).instruct("Write.").strategy(Warmer).await.unwrap();
+    assert!(!backend.requests()[0].options.stream);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::StreamExt;
 use mellea_core::blocking::Wait;
 use mellea_core::testing::{Reply, ScriptedBackend};
-use mellea_core::tool::{FunctionTool, tool_fn};
+use mellea_core::tool::{FunctionTool, Tool, ToolError, ToolSpec, Tools, tool_fn};
 use mellea_core::{Capabilities, ChatContext, Delta, ErrorKind, Role, Session, ToolCall, ToolChoice, Usage, check, req};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -203,4 +203,55 @@ async fn a_stream_says_that_a_free_answer_is_void() {
     let stream = m.instruct("How warm?").tool(thermometer).format::<Report>().stream().await.unwrap();
     let deltas: Vec<Delta> = stream.map(Result::unwrap).collect().await;
     assert!(matches!(&deltas[..], [Delta::Text(_), Delta::Restarted { attempt: 1, .. }, Delta::Text(json)] if json == PARIS));
+}
+
+#[tokio::test]
+async fn what_is_said_on_the_way_to_a_tool_is_not_a_part_of_the_answer() {
+    let (thermometer, _) = thermometer();
+    let call = ToolCall::with_id("call_1", "temperature", json!({ "city": "Paris" }));
+    let first = Reply::events([
+        mellea_core::Event::Text("Let me look.".into()),
+        mellea_core::Event::ToolCall(call),
+        mellea_core::Event::Finish(mellea_core::FinishReason::ToolCalls),
+    ]);
+    let m = Session::new(ScriptedBackend::new([first, Reply::stall("It is")]));
+    let polite = check("Polite.").validate(|_| true);
+    let thunk = m.instruct("How warm is it?").tool(thermometer).require(polite).start().await.unwrap();
+    let mut pieces = thunk.stream();
+    while pieces.next().await.unwrap().unwrap() != Delta::Text("It is".into()) {}
+    thunk.cancel();
+    let error = thunk.await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Cancelled), "{error}");
+    assert_eq!(error.partial().unwrap().text, "It is");
+}
+
+#[tokio::test]
+async fn a_tool_whose_schema_is_too_large_is_refused() {
+    let schema = |parts: usize| {
+        let members: serde_json::Map<_, _> = (0..parts).map(|n| (format!("p{n}"), json!({ "type": "string" }))).collect();
+        json!({ "type": "object", "properties": members })
+    };
+    let deep = (0..200).fold(json!({ "type": "string" }), |inner, _| json!({ "properties": { "a": inner } }));
+    #[derive(Debug)]
+    struct Large(ToolSpec);
+    #[async_trait::async_trait]
+    impl Tool for Large {
+        fn spec(&self) -> &ToolSpec {
+            &self.0
+        }
+        async fn call(&self, _: serde_json::Value) -> Result<serde_json::Value, ToolError> {
+            panic!("nobody can call it")
+        }
+    }
+    let tool = |parameters: serde_json::Value| Large(ToolSpec::new("large", "Large.", parameters));
+    let mut tools = Tools::new();
+    tools.try_insert(tool(schema(5_000))).unwrap();
+    for (parameters, words) in [(schema(50_000), "20,000 parts"), (deep, "128 deep")] {
+        let error = Tools::new().try_insert(tool(parameters.clone())).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }) && error.to_string().contains(words), "{error}");
+        let backend = ScriptedBackend::empty();
+        let error = Session::new(backend.clone()).instruct("Go.").tool(tool(parameters)).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Config { .. }) && error.to_string().contains("`large`"), "{error}");
+        assert_eq!(backend.calls(), 0);
+    }
 }

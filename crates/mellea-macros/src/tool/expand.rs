@@ -1,6 +1,6 @@
 //! From a function to the same function and one that makes a tool of it.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -21,9 +21,10 @@ impl Tool {
         let defaults = self.fields().filter_map(Field::default_function);
         let arguments = self.arguments();
         let tool = self.tool();
+        let copy = matches!(self.place(), Place::Unknown).then(|| self.copy());
         quote! {
             #(#attrs)*
-            #[allow(clippy::needless_pass_by_value)]
+            #[allow(dead_code, clippy::needless_pass_by_value)]
             #vis #signature #body
 
             #(#conditions)*
@@ -31,6 +32,7 @@ impl Tool {
             #[must_use]
             #[allow(deprecated)]
             #vis fn #maker(#receiver #(#state),*) -> #krate::tool::FunctionTool {
+                #copy
                 #(#defaults)*
                 {
                     // The derive macro of `JsonSchema` uses these without a path.
@@ -40,6 +42,29 @@ impl Tool {
                     #tool
                 }
             }
+        }
+    }
+
+    /// Where the function stands, as far as it says so itself.
+    fn place(&self) -> Place {
+        let Self { signature, body, receiver, .. } = self;
+        if receiver.is_some() || mentions(signature.to_token_stream(), &["Self"]) || mentions(body.clone(), &["Self"]) {
+            Place::Type
+        } else if mentions(body.clone(), &["static", "thread_local"]) {
+            Place::Module
+        } else {
+            Place::Unknown
+        }
+    }
+
+    /// The function once more, for the tool alone: beside a function that may stand in an `impl` block no path
+    /// leads to it that would be right elsewhere too.
+    fn copy(&self) -> TokenStream {
+        let Self { attrs, signature, body, .. } = self;
+        quote! {
+            #(#attrs)*
+            #[allow(warnings, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+            #signature #body
         }
     }
 
@@ -139,7 +164,7 @@ impl Tool {
             }
             Given::Program(parameter, _, taken) => given(&(parameter.name.clone(), *taken)),
         });
-        let path = self.receiver.map(|_| quote!(Self::));
+        let path = matches!(self.place(), Place::Type).then(|| quote!(Self::));
         let is_async = signature.asyncness.is_some();
         let wait = is_async.then(|| quote!(.await));
         let values = receiver.into_iter().chain(values);
@@ -154,6 +179,34 @@ impl Tool {
         };
         if is_async { quote!(async move { #result }) } else { result }
     }
+}
+
+/// Where a function stands.
+enum Place {
+    /// In an `impl` block: it takes `self` or speaks of `Self`.
+    Type,
+    /// In a module. A function with a static of its own must not be there twice; only in a module is there a way
+    /// to it without `Self`.
+    Module,
+    /// Either.
+    Unknown,
+}
+
+/// Whether one of these words stands in some code, outside of `impl` blocks and traits in it.
+fn mentions(code: TokenStream, words: &[&str]) -> bool {
+    let mut in_item = false;
+    code.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => {
+            in_item |= ident == "impl" || ident == "trait";
+            words.iter().any(|word| ident == word)
+        }
+        TokenTree::Group(group) if in_item && group.delimiter() == Delimiter::Brace => {
+            in_item = false;
+            false
+        }
+        TokenTree::Group(group) => mentions(group.stream(), words),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 impl Given {

@@ -87,3 +87,41 @@ fn all_mistakes_are_reported_at_once() {
     );
     assert_eq!(found.len(), 16, "{found:#?}");
 }
+
+#[test]
+fn a_function_says_where_it_stands_or_is_copied() {
+    let plain = expanded(
+        quote!(crate = "::mellea"),
+        quote!(
+            /** Adds. */
+            fn add(a: i64, b: i64) -> i64 {
+                a + b
+            }
+        ),
+    );
+    assert_eq!(plain.matches("fn add(").count(), 2, "{plain}");
+    let inside = quote!(
+        /** Makes. */
+        fn make(a: i64) -> i64 {
+            Self::double(a)
+        }
+    );
+    let inside = expanded(quote!(crate = "::mellea"), inside);
+    assert!(inside.matches("fn make(").count() == 1 && inside.contains("Self::make("), "{inside}");
+    // What speaks of `Self` in a block of its own, and what has a static, is neither.
+    let own = quote!(
+        /** Counts. */
+        fn count(a: i64) -> i64 {
+            static N: u8 = 0;
+            struct X;
+            impl X {
+                fn new() -> Self {
+                    Self
+                }
+            }
+            a
+        }
+    );
+    let own = expanded(quote!(crate = "::mellea"), own);
+    assert!(own.matches("fn count(").count() == 1 && !own.contains("Self::count("), "{own}");
+}

@@ -331,3 +331,42 @@ async fn a_session_gives_tools_to_the_model_and_runs_its_calls() {
     let names: Vec<_> = backend.requests()[0].tools.iter().map(|tool| tool.name.clone()).collect();
     assert_eq!(names, ["get_weather", "plus"]);
 }
+
+struct Bank;
+
+impl Bank {
+    const RATE: f64 = 0.05;
+
+    /// Adds two amounts.
+    #[tool]
+    pub fn sum(a: f64, b: f64) -> f64 {
+        a + b
+    }
+
+    /// The interest of a year.
+    #[tool]
+    async fn interest(amount: f64, #[tool(state)] taxed: bool) -> f64 {
+        let full = amount * Self::RATE;
+        if taxed { full / 2.0 } else { full }
+    }
+
+    /// Who runs it.
+    #[tool(name = "owner")]
+    fn owner() -> Result<String, std::fmt::Error> {
+        Ok("nobody".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn an_associated_function_is_a_tool() {
+    let tools = Tools::from([Bank::sum_tool(), Bank::interest_tool(true), Bank::owner_tool()]);
+    let run = async |name: &str, arguments: Value| {
+        let outcome = tools.run(&ToolCall::new(name, arguments), &ToolPolicy::default()).await.outcome;
+        outcome.value().cloned().unwrap_or_default()
+    };
+    assert_eq!(run("sum", json!({"a": 1.5, "b": 2})).await, json!(3.5));
+    assert_eq!(run("interest", json!({"amount": 100})).await, json!(2.5));
+    assert_eq!(run("owner", json!({})).await, json!("nobody"));
+    assert!((Bank::sum(1.0, 2.0) - 3.0).abs() < 1e-9, "the function stays what it was");
+    assert!((Bank::interest(100.0, false).await - 5.0).abs() < 1e-9);
+}
