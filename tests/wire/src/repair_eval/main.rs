@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p mellea-wire-tests --bin repair-eval -- --model smollm2 [--ollama HOST]
 //!     [--set tuned|held-out] [--texts N] [--seed N] [--templates FOLDER] [--temperature T]
+//!     [--jobs N]
 //! ```
 //!
 //! The model is one of an Ollama server, on this machine or where `OLLAMA_HOST` or `--ollama` says; the tasks are
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use mellea_core::{
     Attempt, Backend, BackendExt, ChatRequest, EventStream, Instruct, ModelOption, MultiTurn, Prompts, RejectionSampling,
     RepairTemplate, Requirement, Result, SamplingResult, SamplingStrategy, Session, req,
@@ -266,13 +268,14 @@ struct Args {
     seed: u64,
     templates: Option<String>,
     temperature: f64,
+    jobs: usize,
 }
 
 impl Args {
     fn read() -> Result<Self, Box<dyn Error>> {
         let mut args = std::env::args().skip(1);
         let mut read =
-            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5 };
+            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4 };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
             match flag.as_str() {
@@ -282,6 +285,7 @@ impl Args {
                 "--texts" => read.texts = value.parse()?,
                 "--seed" => read.seed = value.parse()?,
                 "--templates" => read.templates = Some(value),
+                "--jobs" => read.jobs = value.parse::<usize>()?.max(1),
                 "--temperature" => read.temperature = value.parse()?,
                 _ => return Err(format!("no option `{flag}`").into()),
             }
@@ -332,25 +336,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Asks about each text, with each strategy.
 async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
+    let texts = (args.seed..).zip(task.texts.iter().take(args.texts));
+    let mut made = stream::iter(texts.map(|(seed, text)| attempts(m, task, text, seed, args.temperature))).buffered(args.jobs);
     let mut outcome = Outcome::default();
-    for (seed, text) in (args.seed..).zip(task.texts.iter().take(args.texts)) {
+    while let Some(made) = made.next().await {
         outcome.texts += 1;
-        for (place, (name, strategy)) in strategies().into_iter().enumerate() {
-            let call = m
-                .fork()
-                .instruct(task.ask)
-                .input("text", text)
-                .strategy(strategy)
-                .option(ModelOption::Temperature, args.temperature)
-                .option(ModelOption::MaxNewTokens, LIMIT)
-                .option(ModelOption::Seed, seed);
-            let made: Made = match task.run {
-                Run::Typed(run) => run(call).await?,
-                Run::Required(requirements) => call.require_all(requirements()).sample().await?.into(),
-            };
-            if made.attempts.first().is_some_and(Attempt::succeeded) {
-                break;
-            }
+        for (place, ((name, _), made)) in strategies().into_iter().zip(made?).enumerate() {
             outcome.failures += usize::from(place == 0);
             if let Some(score) = outcome.scores.get_mut(place) {
                 score.second += usize::from(made.success && made.attempts.len() == 2);
@@ -363,6 +354,30 @@ async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+/// What each strategy makes of one text; nothing if the first attempt succeeds.
+async fn attempts(m: &Session, task: &Task, text: &str, seed: u64, temperature: f64) -> Result<Vec<Made>> {
+    let mut all = Vec::new();
+    for (_, strategy) in strategies() {
+        let call = m
+            .fork()
+            .instruct(task.ask)
+            .input("text", text)
+            .strategy(strategy)
+            .option(ModelOption::Temperature, temperature)
+            .option(ModelOption::MaxNewTokens, LIMIT)
+            .option(ModelOption::Seed, seed);
+        let made: Made = match task.run {
+            Run::Typed(run) => run(call).await?,
+            Run::Required(requirements) => call.require_all(requirements()).sample().await?.into(),
+        };
+        if made.attempts.first().is_some_and(Attempt::succeeded) {
+            break;
+        }
+        all.push(made);
+    }
+    Ok(all)
 }
 
 /// Shows what was asked and answered after a first failure.
