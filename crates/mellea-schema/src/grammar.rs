@@ -317,7 +317,9 @@ impl Walk<'_> {
         }
         let (least, most) = self.count(rules, ["minItems", "maxItems"], at);
         let items = rules.get("items");
-        if let Some(Value::Array(prefix)) = rules.get("prefixItems").filter(|prefix| prefix.as_array().is_some_and(|p| !p.is_empty())) {
+        if let Some(Value::Array(prefix)) =
+            rules.get("prefixItems").filter(|prefix| prefix.as_array().is_some_and(|p| !p.is_empty()))
+        {
             let place = Path::Key(at, "prefixItems");
             let mut parts: Vec<Value> =
                 prefix.iter().enumerate().map(|(index, item)| self.node(item, &Path::Index(&place, index))).collect();
@@ -399,7 +401,8 @@ impl Walk<'_> {
     fn integer(&mut self, rules: &Map<String, Value>, out: &mut Map<String, Value>, at: &Path<'_>) {
         let bound = |key: &str| rules.get(key).and_then(whole);
         // The server reads one bound at each end, and none that is not an integer.
-        let least = [bound("minimum"), bound("exclusiveMinimum").map(|least| least.saturating_add(1))].into_iter().flatten().max();
+        let least =
+            [bound("minimum"), bound("exclusiveMinimum").map(|least| least.saturating_add(1))].into_iter().flatten().max();
         let most = [bound("maximum"), bound("exclusiveMaximum").map(|most| most.saturating_sub(1))].into_iter().flatten().min();
         let contradictory = least.zip(most).is_some_and(|(least, most)| least > most);
         let fits = |limit: &i128| limit.unsigned_abs() <= MAX_BOUND.unsigned_abs().into() && !contradictory && self.options.rules;

@@ -270,7 +270,8 @@ impl Schema {
         let members = (!open).then_some(members);
         let (hint, strict, wires) = (OnceLock::new(), OnceLock::new(), Default::default());
         let told = unchecked.clone();
-        let inner = Inner { name, bare, plain, wrapped, program, root, bare_root, names, members, unchecked, hint, strict, wires };
+        let inner =
+            Inner { name, bare, plain, wrapped, program, root, bare_root, names, members, unchecked, hint, strict, wires };
         Ok((Self(Arc::new(inner)), told))
     }
 

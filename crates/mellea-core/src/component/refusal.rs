@@ -14,12 +14,14 @@ pub struct Refusal {
     pub answer: Option<String>,
     /// How many tokens an answer may have, if the last one was cut there.
     pub limit: Option<u64>,
+    /// Whether the answer did not have the type that was asked for, rather than missing what was required of it.
+    pub malformed: bool,
 }
 
 impl Refusal {
     /// A refusal for these reasons.
     pub fn new(reasons: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { reasons: reasons.into_iter().map(Into::into).collect(), answer: None, limit: None }
+        Self { reasons: reasons.into_iter().map(Into::into).collect(), answer: None, limit: None, malformed: false }
     }
 
     /// With the refused answer.
@@ -33,6 +35,13 @@ impl Refusal {
     #[must_use]
     pub fn limit(mut self, tokens: u64) -> Self {
         self.limit = Some(tokens);
+        self
+    }
+
+    /// Of an answer that did not have its type.
+    #[must_use]
+    pub fn malformed(mut self) -> Self {
+        self.malformed = true;
         self
     }
 

@@ -78,7 +78,7 @@ fn render_nested<'a>(
             filled.push(text);
         }
         let mut answer_type = answer_type;
-        let mut repair = repair.map(|repair| refusal(prompts, model, &repair)).transpose()?;
+        let mut repair = repair.map(|repair| refusal(prompts, model, &repair, answer_type.as_deref())).transpose()?;
         let mut messages = match body {
             Body::Messages(messages) => {
                 messages.into_iter().map(|m| flatten_documents(prompts, model, m)).collect::<Result<Vec<_>>>()?

@@ -252,18 +252,19 @@ async fn a_variable_of_finished_messages_is_used_by_a_requirement_or_refused() {
 #[tokio::test]
 async fn a_repair_says_all_that_was_wrong() {
     let refusal = Refusal::new(["It is\nlong.", "It is rude.", "It is rude.", " "]).answer("No.\n```\nGo!").limit(200);
-    let written = super::refusal(&Prompts::new(), "m", &refusal).unwrap();
+    let written = super::refusal(&Prompts::new(), "m", &refusal, None).unwrap();
     insta::assert_snapshot!(written);
-    let plain = super::refusal(&Prompts::new(), "m", &Refusal::new(["It is long."])).unwrap();
+    let plain = super::refusal(&Prompts::new(), "m", &Refusal::new(["It is long."]), None).unwrap();
     assert_eq!(plain, "Your last answer failed these checks:\n- It is long.\nWrite a corrected answer.");
     let pico = super::refusal(
         &Prompts::new(),
         "mellea/pico",
         &Refusal { answer: Some("x".into()), limit: Some(1), ..Refusal::new(["It is long."]) },
+        None,
     );
     assert_eq!(pico.unwrap(), plain, "it knows one form of repair");
     let huge = Refusal::new(["x"]).answer("y".repeat(5_000_000));
-    assert!(super::refusal(&Prompts::new(), "m", &huge).unwrap().len() < 5000);
+    assert!(super::refusal(&Prompts::new(), "m", &huge, None).unwrap().len() < 5000);
 }
 
 #[tokio::test]

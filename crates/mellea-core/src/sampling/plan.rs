@@ -178,7 +178,7 @@ impl Plan {
             (None, Ask::Repair(reasons)) => {
                 let last = attempts.last();
                 let answer = last.and_then(answered).map(Arc::new);
-                let told = Arc::new(self.told(reasons, last)?);
+                let told = Arc::new(self.told(reasons, last, first)?);
                 first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
             }
             (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
@@ -221,16 +221,20 @@ impl Plan {
             asked.extend(attempt.rounds.iter().flat_map(super::ToolRound::messages).map(Arc::new));
             asked.extend(answered(attempt).map(Arc::new));
             let own = (i + 1 == attempts.len()).then(|| last_reasons.take()).flatten();
-            asked.push(Arc::new(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt))?));
+            asked.push(Arc::new(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt), first)?));
         }
         Ok(asked)
     }
 
     /// Why an answer was refused, as a turn that follows it.
-    fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>) -> Result<Message> {
+    fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>, first: &First) -> Result<Message> {
         let mut refusal = refusal(reasons, attempt);
         refusal.answer = None;
-        Ok(Message::user(prompt::refusal(&self.prompts, self.backend.model(), &refusal)?))
+        let hint = match &first.request.format {
+            Some(Format::JsonSchema(schema)) => Some(schema.hint()),
+            _ => None,
+        };
+        Ok(Message::user(prompt::refusal(&self.prompts, self.backend.model(), &refusal, hint)?))
     }
 
     /// The warnings known before a request is sent.
@@ -250,6 +254,7 @@ fn refusal(reasons: Vec<String>, attempt: Option<&Attempt>) -> Refusal {
     let mut refusal = Refusal::new(reasons);
     refusal.answer = answer;
     refusal.limit = limit;
+    refusal.malformed = attempt.is_some_and(Attempt::is_malformed);
     refusal
 }
 

@@ -206,6 +206,12 @@ impl Writer {
             self.widened = true;
             beyond = vec![(0x80, 0x10_FFFF)];
         }
+        if let (Some((_, end)), Some((first, last))) = (raw.last_mut(), beyond.first().copied())
+            && *end + 1 == first
+        {
+            *end = last;
+            beyond.remove(0);
+        }
         raw.extend(beyond);
         let mut class = String::new();
         for (low, high) in raw {
@@ -322,7 +328,7 @@ mod tests {
             (r"^$", "^$"),
             (r#"^"\\$"#, r#"^([\x5C]["])([\x5C][\x5C])$"#),
             ("^a$|^b$", "^(a|b)$"),
-            ("^(red$|gr.$)", r#"^(red|gr([ -!#-\x5B\x5D-\u2027\u202A-\U0010FFFF]|[\x5C]["\x5Cbft]))$"#),
+            ("^(red$|gr.$)", r#"^(red|gr([ !#-\x5B\x5D-\u2027\u202A-\U0010FFFF]|[\x5C][btf"\x5C]))$"#),
             ("^😀$", r"^[\U0001F600]$"),
         ] {
             assert_eq!(wire(pattern).as_deref(), Some(expected), "{pattern}");
@@ -341,9 +347,18 @@ mod tests {
 
     #[test]
     fn what_the_grammar_lacks_is_not_sent() {
-        for pattern in
-            [r"^\bfoo$", "^(?i:red)$", "^(?=a)b$", "a^b", "(^a)+", "^(a*)*$", "^(a?|b)+$", "^a{2000}$", "^(a{50}){50}$", r"^\x01$"]
-        {
+        for pattern in [
+            r"^\bfoo$",
+            "^(?i:red)$",
+            "^(?=a)b$",
+            "a^b",
+            "(^a)+",
+            "^(a*)*$",
+            "^(a?|b)+$",
+            "^a{2000}$",
+            "^(a{50}){50}$",
+            r"^\x01$",
+        ] {
             assert_eq!(wire(pattern), None, "{pattern}");
         }
         assert_eq!(wire(&format!("^{}a{}$", "(".repeat(80), ")".repeat(80))), None);

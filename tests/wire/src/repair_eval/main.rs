@@ -148,8 +148,7 @@ fn words(text: &str) -> usize {
 
 fn brief() -> Vec<Requirement> {
     vec![
-        req("Use at most 12 words.").validate(|s| words(s) <= 12),
-        req("Use only lower-case letters.").validate(|s| s == s.to_lowercase()),
+        req("Use at most 10 words.").validate(|s| words(s) <= 10),
     ]
 }
 
@@ -269,13 +268,14 @@ struct Args {
     templates: Option<String>,
     temperature: f64,
     jobs: usize,
+    only: Option<String>,
 }
 
 impl Args {
     fn read() -> Result<Self, Box<dyn Error>> {
         let mut args = std::env::args().skip(1);
         let mut read =
-            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4 };
+            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4, only: None };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
             match flag.as_str() {
@@ -285,6 +285,7 @@ impl Args {
                 "--texts" => read.texts = value.parse()?,
                 "--seed" => read.seed = value.parse()?,
                 "--templates" => read.templates = Some(value),
+                "--only" => read.only = Some(value),
                 "--jobs" => read.jobs = value.parse::<usize>()?.max(1),
                 "--temperature" => read.temperature = value.parse()?,
                 _ => return Err(format!("no option `{flag}`").into()),
@@ -337,7 +338,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Asks about each text, with each strategy.
 async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
     let texts = (args.seed..).zip(task.texts.iter().take(args.texts));
-    let mut made = stream::iter(texts.map(|(seed, text)| attempts(m, task, text, seed, args.temperature))).buffered(args.jobs);
+    let mut made = stream::iter(texts.map(|(seed, text)| attempts(m, task, text, seed, args.temperature, args.only.as_deref()))).buffered(args.jobs);
     let mut outcome = Outcome::default();
     while let Some(made) = made.next().await {
         outcome.texts += 1;
@@ -357,9 +358,12 @@ async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
 }
 
 /// What each strategy makes of one text; nothing if the first attempt succeeds.
-async fn attempts(m: &Session, task: &Task, text: &str, seed: u64, temperature: f64) -> Result<Vec<Made>> {
+async fn attempts(m: &Session, task: &Task, text: &str, seed: u64, temperature: f64, only: Option<&str>) -> Result<Vec<Made>> {
     let mut all = Vec::new();
-    for (_, strategy) in strategies() {
+    for (name, strategy) in strategies() {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         let call = m
             .fork()
             .instruct(task.ask)
