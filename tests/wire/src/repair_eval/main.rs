@@ -27,9 +27,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
+use mellea_core::schema::Dialect;
 use mellea_core::{
-    Attempt, Backend, BackendExt, ChatRequest, EventStream, Instruct, ModelOption, MultiTurn, Prompts, RejectionSampling,
-    RepairTemplate, Requirement, Result, SamplingResult, SamplingStrategy, Session, req,
+    Attempt, Backend, BackendExt, ChatRequest, EventStream, Format, Instruct, ModelOption, MultiTurn, Prompts, RejectionSampling,
+    RepairTemplate, Requirement, Result, SamplingResult, SamplingStrategy, Schema, Session, req,
 };
 use mellea_ollama::Ollama;
 use schemars::JsonSchema;
@@ -185,23 +186,32 @@ const HELD_OUT: [Task; 5] = [
     Task { name: "postcard", ask: "Write a postcard from the place.", texts: &texts::PLACES, run: Run::Required(postcard) },
 ];
 
-/// A model behind a server that enforces no form.
+/// A model behind a server that enforces no form, or only types.
 #[derive(Debug)]
-struct Unconstrained(Ollama);
+struct Lax {
+    server: Ollama,
+    types: bool,
+}
 
 #[async_trait]
-impl Backend for Unconstrained {
+impl Backend for Lax {
     fn provider(&self) -> &str {
-        self.0.provider()
+        self.server.provider()
     }
 
     fn model(&self) -> &str {
-        self.0.model()
+        self.server.model()
     }
 
     async fn chat(&self, mut request: ChatRequest) -> Result<EventStream> {
-        request.format = None;
-        self.0.chat(request).await
+        request.format = match request.format {
+            Some(Format::JsonSchema(schema)) if self.types => {
+                let types = schema.wire(Dialect::SimpleGrammar).schema.clone();
+                Some(Format::JsonSchema(Schema::from_value(types)?))
+            }
+            _ => None,
+        };
+        self.server.chat(request).await
     }
 }
 
@@ -269,13 +279,14 @@ struct Args {
     temperature: f64,
     jobs: usize,
     only: Option<String>,
+    enforce: String,
 }
 
 impl Args {
     fn read() -> Result<Self, Box<dyn Error>> {
         let mut args = std::env::args().skip(1);
         let mut read =
-            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4, only: None };
+            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4, only: None, enforce: "nothing".into() };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
             match flag.as_str() {
@@ -285,6 +296,7 @@ impl Args {
                 "--texts" => read.texts = value.parse()?,
                 "--seed" => read.seed = value.parse()?,
                 "--templates" => read.templates = Some(value),
+                "--enforce" => read.enforce = value,
                 "--only" => read.only = Some(value),
                 "--jobs" => read.jobs = value.parse::<usize>()?.max(1),
                 "--temperature" => read.temperature = value.parse()?,
@@ -312,7 +324,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         backend = backend.host(host);
     }
     // Attempts have seeds of their own, so that only equal attempts share an answer: the first ones.
-    let backend = Unconstrained(backend.connect().await?).cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
+    let backend = Lax { server: backend.connect().await?, types: args.enforce == "types" }.cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
     let m = Session::builder(backend).prompts(prompts).build();
 
     println!(
@@ -320,7 +332,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "task", "failures", "strategy", "rescued", "second", "third", "tokens"
     );
     let mut lost = false;
-    let sets = [("tuned", TUNED), ("held-out", HELD_OUT)];
+    let sets: [(&str, [Task; 5]); 2] = [("tuned", TUNED), ("held-out", HELD_OUT)];
     for (set, tasks) in sets.iter().filter(|(name, _)| args.set.as_deref().is_none_or(|set| set == *name)) {
         let mut all = Outcome::default();
         for task in tasks {
