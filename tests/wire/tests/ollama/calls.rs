@@ -71,7 +71,7 @@ async fn held_out_examples_are_answered_as_the_reference_answers_them() {
 #[tokio::test]
 async fn a_tools_result_is_used() {
     let question = Message::user("What time is it in Lima?");
-    let call = ToolCall::new("call_1", "get_time", json!({"city": "Lima"}));
+    let call = ToolCall::new("get_time", json!({"city": "Lima"}));
     let mut turn = Message::assistant("");
     turn.tool_calls = vec![call.clone()];
     for stream in [false, true] {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use mellea_core::{Backend, ErrorKind, Message, ModelOption, Session};
+use mellea_core::{Backend, ErrorKind, ModelOption, Session};
 use mellea_ollama::Ollama;
 
 use super::{ASK, MAIL, RECORD, ask, events, text, told};
@@ -135,5 +135,4 @@ async fn a_full_queue_is_waited_for() {
     for answer in calls.await {
         answer.unwrap_or_else(|error| panic!("{error:?}"));
     }
-    let _ = Message::user("");
 }
