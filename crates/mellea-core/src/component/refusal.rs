@@ -10,7 +10,8 @@
 pub struct Refusal {
     /// What was wrong, one reason each.
     pub reasons: Vec<String>,
-    /// The refused answer, where the model does not see it anyway.
+    /// The refused answer, if it had its type and the model does not see it anyway. The library's own words do not
+    /// show it, since small models copy it; a template of your own can.
     pub answer: Option<String>,
     /// How many tokens an answer may have, if the last one was cut there.
     pub limit: Option<u64>,

@@ -46,7 +46,7 @@ const BUILT_IN: [(&str, &str); 8] = [
 /// not see the task and a repair does not show the answer.
 const FOR_MODELS: [(&str, &str, &str); 2] = [
     ("mellea/pico", "judge", "{% set task = none %}{% include \"judge\" %}"),
-    ("mellea/pico", "repair", "{% set answer = none %}{% set limit = none %}{% include \"repair\" %}"),
+    ("mellea/pico", "repair", "{% set malformed = false %}{% set limit = none %}{% include \"repair\" %}"),
 ];
 
 /// The work a template may do, in engine steps: far more than any prompt needs, far less than a hang.

@@ -148,9 +148,7 @@ fn words(text: &str) -> usize {
 }
 
 fn brief() -> Vec<Requirement> {
-    vec![
-        req("Use at most 10 words.").validate(|s| words(s) <= 10),
-    ]
+    vec![req("Use at most 10 words.").validate(|s| words(s) <= 10)]
 }
 
 fn postcard() -> Vec<Requirement> {
@@ -219,13 +217,11 @@ impl Backend for Lax {
 const LIMIT: i64 = 120;
 
 /// The strategies, the plain one first.
-fn strategies() -> [(&'static str, Arc<dyn SamplingStrategy>); 3] {
-    [
-        ("RejectionSampling", Arc::new(RejectionSampling::new(3))),
-        ("RepairTemplate", Arc::new(RepairTemplate::new(3))),
-        ("MultiTurn", Arc::new(MultiTurn::new(3))),
-    ]
-}
+const STRATEGIES: [(&str, fn() -> Arc<dyn SamplingStrategy>); 3] = [
+    ("RejectionSampling", || Arc::new(RejectionSampling::new(3))),
+    ("RepairTemplate", || Arc::new(RepairTemplate::new(3))),
+    ("MultiTurn", || Arc::new(MultiTurn::new(3))),
+];
 
 /// What a strategy made of first failures.
 #[derive(Clone, Copy, Default)]
@@ -261,9 +257,12 @@ impl Outcome {
     }
 
     fn print(&self, task: &str) {
-        for ((name, _), score) in strategies().iter().zip(self.scores) {
+        for ((name, _), score) in STRATEGIES.iter().zip(self.scores) {
             let (failures, texts, rescued) = (self.failures, self.texts, score.rescued());
-            println!("{task:<9} {failures:>3} of {texts:<3} {name:<18} {rescued:>7} {:>7} {:>7} {:>8}", score.second, score.third, score.tokens);
+            println!(
+                "{task:<9} {failures:>3} of {texts:<3} {name:<18} {rescued:>7} {:>7} {:>7} {:>8}",
+                score.second, score.third, score.tokens
+            );
         }
     }
 }
@@ -280,13 +279,25 @@ struct Args {
     jobs: usize,
     only: Option<String>,
     enforce: String,
+    tasks: Option<String>,
 }
 
 impl Args {
     fn read() -> Result<Self, Box<dyn Error>> {
         let mut args = std::env::args().skip(1);
-        let mut read =
-            Self { model: None, ollama: None, set: None, texts: usize::MAX, seed: 0, templates: None, temperature: 0.5, jobs: 4, only: None, enforce: "nothing".into() };
+        let mut read = Self {
+            model: None,
+            ollama: None,
+            set: None,
+            texts: usize::MAX,
+            seed: 0,
+            templates: None,
+            temperature: 0.5,
+            jobs: 4,
+            only: None,
+            enforce: "nothing".into(),
+            tasks: None,
+        };
         while let Some(flag) = args.next() {
             let value = args.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
             match flag.as_str() {
@@ -296,6 +307,7 @@ impl Args {
                 "--texts" => read.texts = value.parse()?,
                 "--seed" => read.seed = value.parse()?,
                 "--templates" => read.templates = Some(value),
+                "--tasks" => read.tasks = Some(value),
                 "--enforce" => read.enforce = value,
                 "--only" => read.only = Some(value),
                 "--jobs" => read.jobs = value.parse::<usize>()?.max(1),
@@ -324,7 +336,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         backend = backend.host(host);
     }
     // Attempts have seeds of their own, so that only equal attempts share an answer: the first ones.
-    let backend = Lax { server: backend.connect().await?, types: args.enforce == "types" }.cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
+    let backend = Lax { server: backend.connect().await?, types: args.enforce == "types" }
+        .cached(NonZeroUsize::new(10_000).ok_or("a cache of nothing")?);
     let m = Session::builder(backend).prompts(prompts).build();
 
     println!(
@@ -335,14 +348,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sets: [(&str, [Task; 5]); 2] = [("tuned", TUNED), ("held-out", HELD_OUT)];
     for (set, tasks) in sets.iter().filter(|(name, _)| args.set.as_deref().is_none_or(|set| set == *name)) {
         let mut all = Outcome::default();
-        for task in tasks {
+        for task in
+            tasks.iter().filter(|task| args.tasks.as_ref().is_none_or(|tasks| tasks.split(',').any(|name| name == task.name)))
+        {
             let outcome = measure(&m, task, &args).await?;
             outcome.print(task.name);
             all.add(&outcome);
         }
         all.print(set);
         let [plain, repairs @ ..] = all.scores;
-        lost |= repairs.iter().any(|score| score.rescued() < plain.rescued());
+        lost |= args.only.is_none() && repairs.iter().any(|score| score.rescued() < plain.rescued());
     }
     if lost { Err("a repair rescued fewer than asking again".into()) } else { Ok(()) }
 }
@@ -350,12 +365,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Asks about each text, with each strategy.
 async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
     let texts = (args.seed..).zip(task.texts.iter().take(args.texts));
-    let mut made = stream::iter(texts.map(|(seed, text)| attempts(m, task, text, seed, args.temperature, args.only.as_deref()))).buffered(args.jobs);
+    let mut made = stream::iter(texts.map(|(seed, text)| attempts(m, task, text, seed, args.temperature, args.only.as_deref())))
+        .buffered(args.jobs);
     let mut outcome = Outcome::default();
     while let Some(made) = made.next().await {
         outcome.texts += 1;
-        for (place, ((name, _), made)) in strategies().into_iter().zip(made?).enumerate() {
-            outcome.failures += usize::from(place == 0);
+        let mut failed = false;
+        for (place, ((name, _), made)) in STRATEGIES.into_iter().zip(made?).enumerate() {
+            let Some(made) = made else { continue };
+            failed = true;
             if let Some(score) = outcome.scores.get_mut(place) {
                 score.second += usize::from(made.success && made.attempts.len() == 2);
                 score.third += usize::from(made.success && made.attempts.len() == 3);
@@ -365,22 +383,31 @@ async fn measure(m: &Session, task: &Task, args: &Args) -> Result<Outcome> {
                 trace(name, &made.attempts);
             }
         }
+        outcome.failures += usize::from(failed);
     }
     Ok(outcome)
 }
 
 /// What each strategy makes of one text; nothing if the first attempt succeeds.
-async fn attempts(m: &Session, task: &Task, text: &str, seed: u64, temperature: f64, only: Option<&str>) -> Result<Vec<Made>> {
+async fn attempts(
+    m: &Session,
+    task: &Task,
+    text: &str,
+    seed: u64,
+    temperature: f64,
+    only: Option<&str>,
+) -> Result<Vec<Option<Made>>> {
     let mut all = Vec::new();
-    for (name, strategy) in strategies() {
+    for (name, strategy) in STRATEGIES {
         if only.is_some_and(|only| only != name) {
+            all.push(None);
             continue;
         }
         let call = m
             .fork()
             .instruct(task.ask)
             .input("text", text)
-            .strategy(strategy)
+            .strategy(strategy())
             .option(ModelOption::Temperature, temperature)
             .option(ModelOption::MaxNewTokens, LIMIT)
             .option(ModelOption::Seed, seed);
@@ -391,7 +418,7 @@ async fn attempts(m: &Session, task: &Task, text: &str, seed: u64, temperature: 
         if made.attempts.first().is_some_and(Attempt::succeeded) {
             break;
         }
-        all.push(made);
+        all.push(Some(made));
     }
     Ok(all)
 }

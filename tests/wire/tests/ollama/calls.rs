@@ -12,7 +12,7 @@ use mellea_core::{
 use mellea_ollama::Ollama;
 use serde_json::{Map, Value, json};
 
-use super::{ASK, MAIL, RECORD, ask, backend, events, finish, greedy, host, model, person, text, time};
+use super::{ASK, MAIL, RECORD, ask, backend, events, finish, greedy, host, model, person, schemas, text, time};
 
 /// The rules of the trait, on a real server.
 async fn fixture() -> Fixture {
@@ -201,6 +201,14 @@ async fn more_calls_than_the_server_has_slots_are_all_answered() {
         async move { text(&events(backend, request).await.unwrap()) }
     });
     assert_eq!(join_all(calls).await, vec![RECORD; 24]);
+}
+
+#[tokio::test]
+async fn no_schema_is_refused_and_none_ends_the_server() {
+    let backend = backend();
+    schemas::patterns(&backend, 2).await;
+    schemas::shapes(&backend, 2).await;
+    schemas::odd_ones(&backend).await;
 }
 
 /// A call that nobody waits for any longer ends on the server: the next one does not wait for it.

@@ -46,7 +46,9 @@ pub(crate) async fn sample(backend: &dyn Backend, name: &str, schema: &Schema, s
                 Ok(_) => count.fit += 1,
                 Err(error) => count.misfit.push(format!("{error}: {}", text(&events))),
             },
-            Err(error) if error.is_answer_fault() || matches!(error.kind(), ErrorKind::StreamInterrupted { .. }) => count.cut += 1,
+            Err(error) if error.is_answer_fault() || matches!(error.kind(), ErrorKind::StreamInterrupted { .. }) => {
+                count.cut += 1
+            }
             Err(error) => panic!("{name} with seed {seed}: {error}\n{}", schema.plain()),
         }
     }
@@ -85,7 +87,10 @@ pub(crate) async fn odd_ones(backend: &dyn Backend) {
         ("tuple", v(json!({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "boolean"}], "items": false}))),
         ("any", v(json!({"description": "Anything."}))),
         ("true", v(json!(true))),
-        ("names", json!({"type": "object", "properties": {"a-b": {"type": "integer"}, "ü]": {"type": "integer"}}, "additionalProperties": {"type": "string"}})),
+        (
+            "names",
+            json!({"type": "object", "properties": {"a-b": {"type": "integer"}, "ü]": {"type": "integer"}}, "additionalProperties": {"type": "string"}}),
+        ),
         ("length", v(json!({"type": "string", "minLength": 3, "maxLength": 4_000}))),
         ("count", v(json!({"type": "array", "items": {"type": "integer"}, "maxItems": 100_000}))),
         ("bound", v(json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}))),
