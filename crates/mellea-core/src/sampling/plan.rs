@@ -179,10 +179,11 @@ impl Plan {
                 let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).await?;
                 repaired.messages.into_iter().map(Arc::new).collect()
             }
-            // What the tools said stands between the question and the repair.
+            // What the tools said stands between the question and the repair, and no user follows a tool without an
+            // answer between them: some providers refuse that.
             (None, Ask::Repair(reasons)) => {
                 let last = attempts.last();
-                let answer = last.filter(|last| !last.is_malformed()).and_then(answered).map(Arc::new);
+                let answer = last.and_then(answered).map(Arc::new);
                 let told = Arc::new(self.told(reasons, last, first)?);
                 first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
             }
