@@ -178,7 +178,8 @@ impl Writer {
 
     /// A class of characters, as they are written in JSON: quotes, backslashes and line ends with a backslash.
     fn class(&mut self, ranges: impl Iterator<Item = (char, char)>) -> Option<String> {
-        let (mut raw, mut beyond): (Vec<(u32, u32)>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
+        let mut raw: Vec<(u32, u32)> = Vec::new();
+        let mut beyond = raw.clone();
         let mut escaped = String::new();
         for (first, last) in ranges {
             let (first, last) = (u32::from(first), u32::from(last));

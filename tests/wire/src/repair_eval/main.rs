@@ -1,9 +1,7 @@
 //! What repair is worth on a small real model: how many first failures each strategy rescues.
 //!
 //! ```text
-//! cargo run --release -p mellea-wire-tests --bin repair-eval -- --model smollm2 [--ollama HOST]
-//!     [--set tuned|held-out] [--texts N] [--seed N] [--templates FOLDER] [--temperature T]
-//!     [--jobs N]
+//! cargo run --release -p mellea-wire-tests --bin repair-eval -- --model smollm2 [--ollama HOST] [OPTION VALUE]...
 //! ```
 //!
 //! The model is one of an Ollama server, on this machine or where `OLLAMA_HOST` or `--ollama` says; the tasks are
@@ -14,9 +12,15 @@
 //! There are two sets of tasks. The words of the repair were chosen on the first; the second, with other types,
 //! questions and texts, shows whether they hold elsewhere. Without `--set` both are measured.
 //!
-//! A folder of templates (`repair.jinja` and the like) is tried in place of the library's. `--texts` takes so many
-//! texts of each task, and `--seed` is the first seed. With `REPAIR_EVAL_TRACE` set, every attempt after a first
-//! failure is shown. The program fails if a strategy that repairs rescues fewer than asking again does.
+//! | Option | |
+//! |---|---|
+//! | `--enforce types` | the server enforces types, but no rules such as ranges and patterns |
+//! | `--set`, `--tasks`, `--texts`, `--only` | `tuned` or `held-out`, some tasks, so many texts of each, one strategy |
+//! | `--seed`, `--temperature`, `--jobs` | the first seed (0), the temperature (0.5), calls at once (4) |
+//! | `--templates FOLDER` | templates (`repair.jinja` and the like) in place of the library's |
+//!
+//! With `REPAIR_EVAL_TRACE` set, every attempt after a first failure is shown. The program fails if a strategy that
+//! repairs rescues fewer than asking again does.
 
 mod texts;
 

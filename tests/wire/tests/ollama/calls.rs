@@ -22,7 +22,7 @@ async fn fixture() -> Fixture {
         .long_prompt(MAIL)
         .tool("What time is it in Lima?", time())
         .json(ASK, person())
-        .raw_prompts(["Write an email to Bob", "What is 2 + 3?", "{\"name\":"])
+        .raw_prompts(["Write an email to Bob", "Answer with JSON", "{\"name\":"])
 }
 
 backend_conformance!(ollama, fixture());
@@ -167,7 +167,7 @@ async fn texts_are_continued_in_order() {
     let mut options = greedy();
     options.max_new_tokens = Some(8);
     let requests = |prompts: &[&str]| prompts.iter().map(|p| RawRequest::new(*p).options(options.clone())).collect::<Vec<_>>();
-    let prompts = ["{\"name\":", "Write an email to Bob", "What is 2 + 3?"];
+    let prompts = ["{\"name\":", "Write an email to Bob", "Answer with JSON"];
     let backend = backend();
     let together: Vec<String> = backend.complete(requests(&prompts)).await.into_iter().map(|r| r.unwrap().text).collect();
     let mut alone = Vec::new();
