@@ -64,12 +64,12 @@ struct FlatMap {
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Tree {
     v: u8,
-    kids: Vec<Tree>,
+    kids: Vec<Self>,
 }
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Expr {
     op: String,
-    left: Option<Box<Expr>>,
+    left: Option<Box<Self>>,
 }
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Lim {
