@@ -1,7 +1,7 @@
 //! The dialect of servers that turn a schema into a grammar of llama.cpp's: Ollama, llama.cpp, LM Studio, llamafile.
 //!
 //! Such a grammar is made from the first keyword that the server knows of each part, and the others are passed
-//! over in silence, so that a schema often means something else there: a union forgets what stands beside it, an
+//! over unsaid, so that a schema often means something else there: a union forgets what stands beside it, an
 //! object with `patternProperties` may have no members at all, a pattern wins over a length. And some schemas end
 //! the server. What is written here says less than the schema at most, never something else.
 

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Record};
 use crate::message::Message;
 use crate::output::{ModelOutput, Usage};
 use crate::requirement::{Outcome, Verdict};
-use crate::schema::Mismatch;
+use crate::schema::{Mismatch, Mismatches};
 use crate::text::{bounded, one_line, short_line};
 use crate::tool::ToolResult;
 
@@ -120,19 +120,14 @@ impl Attempt {
         self.output.as_ref().map_or("", |output| &output.text)
     }
 
-    /// Why the answer was refused, one reason each, as a model is told: of a place that does not fit its type, what
-    /// it must be. What was found there is in the [`fault`](Self::fault).
+    /// Why the answer was refused, one reason each.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         match &self.fault {
             Some(fault) => match fault.kind() {
                 ErrorKind::SchemaMismatch { faults, more } => {
                     let more = (*more > 0).then(|| format!("{more} more places do not fit"));
-                    // What was found is not said: it would be written once more.
-                    let one = |fault: &Mismatch| match fault.path.as_str() {
-                        "" => format!("the answer must be {}", fault.expected),
-                        path => format!("{path} must be {}", fault.expected),
-                    };
+                    let one = |fault: &Mismatch| Mismatches::new(vec![fault.clone()], 0).complaint();
                     faults.iter().map(one).chain(more).collect()
                 }
                 ErrorKind::StreamCheck { reason, .. } => vec![reason.clone()],

@@ -43,7 +43,7 @@ async fn an_answer_that_does_not_fit_is_repaired_with_the_reason() {
     let profile = m.instruct("Extract.").format::<Profile>().await.unwrap();
     assert_eq!((profile.age, profile.attempts().len()), (31, 2));
     let second = &backend.prompts()[1];
-    assert!(second.contains("failed these checks:\n- /age must be integer\n"), "{second}");
+    assert!(second.contains("failed these checks:\n- the answer does not fit its type at /age: expected integer"), "{second}");
     assert!(second.ends_with("\nAnswer with JSON only: {\"name\": string, \"age\": integer}"), "{second}");
     assert!(!second.contains(r#"{"name":"Alice","age":"old"}"#), "a small model would copy it: {second}");
 }
