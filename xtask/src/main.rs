@@ -39,10 +39,9 @@ On demand:
   integration <suite>   suites beside a real server, or against live services; alone it lists them
   bench [arguments]     the benchmarks; arguments go to them, such as a name to filter by
   pico-eval [arguments] the figures of the demonstration model, in a release build
-  repair-eval --model <dir>
-                        how many first failures each strategy rescues on a real model, without its schemas;
-                        the directory is in the form of transformers, such as SmolLM2-135M-Instruct;
-                        then, if wanted, a folder of templates to try (or -) and how many texts of each task
+  repair-eval --model <name>
+                        how many first failures each strategy rescues on a real model of an Ollama server, such
+                        as SmolLM2-135M-Instruct, which is not told the schemas; further options are in its source
   help                  this page
 
 All tasks build the same things with the same features, so what one has compiled the next finds ready.";

@@ -89,12 +89,11 @@ pub(crate) fn pico_eval(workspace: &Workspace, arguments: &[String]) -> Result<(
     binary(workspace, PICO_EVAL, arguments)
 }
 
-/// Takes `--model DIR`, and hands on what follows.
 pub(crate) fn repair_eval(workspace: &Workspace, arguments: &[String]) -> Result<(), Failure> {
-    match arguments {
-        [flag, arguments @ ..] if flag == "--model" && !arguments.is_empty() => binary(workspace, REPAIR_EVAL, arguments),
-        _ => Err("say `--model` and a directory in the form of transformers".into()),
+    if !arguments.iter().any(|argument| argument == "--model") {
+        return Err("say `--model` and the name of a model of an Ollama server".into());
     }
+    binary(workspace, REPAIR_EVAL, arguments)
 }
 
 /// Runs a binary of the workspace, built for release.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 pub use mellea_schema::{
-    Arguments, Found, JsonValues, LeftOut, MAX_DEPTH, Mismatch, Mismatches, NotStrict, Parsed, Pattern, Reading, Schema,
-    SchemaError, Shape, Strict, Unchecked, json_values, value_as,
+    Arguments, Dialect, Found, JsonValues, LeftOut, MAX_DEPTH, Mismatch, Mismatches, NotStrict, Parsed, Pattern, Reading, Schema,
+    SchemaError, Shape, Strict, Unchecked, Wire, json_values, value_as,
 };
 
 use crate::error::{Error, ErrorKind, Result};

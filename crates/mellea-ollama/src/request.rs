@@ -1,5 +1,6 @@
 //! A request as it goes over the wire.
 
+use mellea_core::schema::Dialect;
 use mellea_core::{ChatRequest, Content, Error, Format, Message, RawRequest, RequestOptions, Result, ToolSpec};
 use mellea_http::{CallOptions, Client, Request};
 use serde::Serialize;
@@ -100,7 +101,7 @@ fn finish<'a>(
     let call = CallOptions::take(asked, &mut extra)?;
     let mut top = options::top_level(&mut extra);
     let format = match format {
-        Some(Format::JsonSchema(schema)) => Some(schema.plain()),
+        Some(Format::JsonSchema(schema)) => Some(&schema.wire(Dialect::OrderedGrammar).schema),
         _ => None,
     };
     if format.is_some() {

@@ -1,10 +1,52 @@
-//! The strict dialect: what providers that enforce a schema ask for.
+//! The dialects of servers that enforce a schema, and the strict one, which some providers ask for.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::path::Path;
+
+/// How servers of one kind read a schema.
+///
+/// The strict dialect of OpenAI and others is not among them, since not every schema has a form in it: see
+/// [`Schema::strict`](crate::Schema::strict).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Servers that turn a schema into a grammar of llama.cpp's: Ollama, llama.cpp, LM Studio, llamafile.
+    ///
+    /// What such a server would misread, or die of, is written another way, or left out: patterns become plain
+    /// classes and groups with `^…$` around them, numbers keep their bounds where they are integers, and what is
+    /// beside a union moves into its branches.
+    #[default]
+    Grammar,
+    /// The same with the members of an object as an `allOf` of objects with one member each. Servers that sort
+    /// `properties` by name keep the declared order then.
+    OrderedGrammar,
+    /// The same with types, members and enumerations alone, for a server that has refused the schema.
+    SimpleGrammar,
+}
+
+impl Dialect {
+    /// The dialect to try once if a server refuses a schema in this one; `None` if there is none that says less.
+    #[must_use]
+    pub const fn simpler(self) -> Option<Self> {
+        match self {
+            Self::Grammar | Self::OrderedGrammar => Some(Self::SimpleGrammar),
+            Self::SimpleGrammar => None,
+        }
+    }
+}
+
+/// A schema as it is sent to servers of one [`Dialect`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Wire {
+    /// The schema.
+    pub schema: Value,
+    /// What the dialect cannot say. [`Schema::parse`](crate::Schema::parse) still checks it.
+    pub left_out: Vec<LeftOut>,
+}
 
 /// A schema in the strict dialect.
 #[derive(Clone, Debug, PartialEq)]

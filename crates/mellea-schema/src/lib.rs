@@ -8,6 +8,7 @@ mod equal;
 mod error;
 mod explain;
 mod extract;
+mod grammar;
 mod hint;
 mod lenient;
 mod mend;
@@ -35,7 +36,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-pub use dialect::{LeftOut, NotStrict, Shape, Strict};
+pub use dialect::{Dialect, LeftOut, NotStrict, Shape, Strict, Wire};
 pub use error::{Mismatch, Mismatches, SchemaError, Unchecked};
 pub use extract::{Found, JsonValues, json_values};
 pub use pattern::Pattern;
@@ -122,6 +123,8 @@ struct Inner {
     unchecked: Vec<Unchecked>,
     hint: OnceLock<String>,
     strict: OnceLock<Result<Strict, NotStrict>>,
+    /// In the dialects [`Dialect::Grammar`], `OrderedGrammar` and `SimpleGrammar`.
+    wires: [OnceLock<Wire>; 3],
 }
 
 /// How exactly the text of an answer must be JSON.
@@ -266,9 +269,10 @@ impl Schema {
         let names = names(&program, root).0;
         let (members, open) = self::names(&program, bare_root);
         let members = (!open).then_some(members);
-        let (hint, strict) = (OnceLock::new(), OnceLock::new());
+        let (hint, strict, wires) = (OnceLock::new(), OnceLock::new(), Default::default());
         let told = unchecked.clone();
-        let inner = Inner { name, bare, plain, wrapped, program, root, bare_root, names, members, unchecked, hint, strict };
+        let inner =
+            Inner { name, bare, plain, wrapped, program, root, bare_root, names, members, unchecked, hint, strict, wires };
         Ok((Self(Arc::new(inner)), told))
     }
 
@@ -302,6 +306,31 @@ impl Schema {
     /// `allOf` that cannot be merged. Such a schema is sent as it is ([`plain`](Self::plain)).
     pub fn strict(&self) -> Result<&Strict, &NotStrict> {
         self.0.strict.get_or_init(|| dialect::strict(&self.0.plain)).as_ref()
+    }
+
+    /// The schema as servers of a dialect are told it. It says less than the schema at most, never something
+    /// else, and every schema has such a form. It is made once for each dialect.
+    ///
+    /// ```
+    /// use mellea_schema::{Dialect, Schema};
+    /// use serde_json::json;
+    ///
+    /// let when = json!({"type": "string", "pattern": "^\\d{4}-\\d{2}$"});
+    /// let schema = Schema::from_value(json!({"type": "object", "properties": {"when": when}}))?;
+    /// let wire = schema.wire(Dialect::Grammar);
+    /// assert_eq!(wire.schema["properties"]["when"]["pattern"], "^[0-9]{4}-[0-9]{2}$");
+    /// assert!(wire.left_out.is_empty());
+    /// # Ok::<(), mellea_schema::SchemaError>(())
+    /// ```
+    #[must_use]
+    pub fn wire(&self, dialect: Dialect) -> &Wire {
+        let [plain, ordered, simple] = &self.0.wires;
+        let (place, options) = match dialect {
+            Dialect::Grammar => (plain, grammar::Options { rules: true, ordered: false }),
+            Dialect::OrderedGrammar => (ordered, grammar::Options { rules: true, ordered: true }),
+            Dialect::SimpleGrammar => (simple, grammar::Options { rules: false, ordered: false }),
+        };
+        place.get_or_init(|| grammar::grammar(&self.0.plain, options))
     }
 
     /// Whether the type is not an object by itself and its answers read `{"result": …}`.

@@ -28,10 +28,7 @@ impl Pattern {
     ///
     /// In words, why the pattern cannot be used.
     pub fn new(source: &str) -> Result<Self, String> {
-        if source.len() > MAX_LENGTH {
-            return Err("the pattern is too long".to_owned());
-        }
-        let translated = Translator { chars: source.chars().collect(), at: 0, out: String::new() }.run()?;
+        let translated = translate(source)?;
         let regex = RegexBuilder::new(&translated).size_limit(MAX_SIZE).nest_limit(100).build();
         let regex = regex.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
@@ -64,6 +61,14 @@ impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.source == other.source
     }
+}
+
+/// A pattern in the syntax of the `regex` crate.
+pub(crate) fn translate(source: &str) -> Result<String, String> {
+    if source.len() > MAX_LENGTH {
+        return Err("the pattern is too long".to_owned());
+    }
+    Translator { chars: source.chars().collect(), at: 0, out: String::new() }.run()
 }
 
 /// What `\s` matches in ECMAScript, for use inside a class.

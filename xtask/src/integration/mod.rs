@@ -3,6 +3,7 @@
 mod litellm;
 mod live;
 mod llama_cpp;
+mod ollama;
 mod python;
 mod results;
 mod serve;
@@ -25,17 +26,19 @@ usage: cargo xtask integration <suite>...
   faults         what a network and a server do wrong
   soak           many calls, and what they leave behind
   llama-cpp      a llama.cpp server over the model pico; built on first use under target/integration
+  ollama         an Ollama server over the model pico; built on first use where there is Go, or OLLAMA_BIN names it
   litellm-proxy  the LiteLLM proxy in front of a scripted server; installed on first use
   live           services on the internet; needs a variable for each, see below";
 
 /// How a suite is run.
 type Run = fn(&Workspace, &mut Steps);
 
-const SUITES: [(&str, Run); 6] = [
+const SUITES: [(&str, Run); 7] = [
     ("wire", |_, steps| step(steps, "wire", |tests| cargo_test("wire", &[], &[], tests))),
     ("faults", |_, steps| step(steps, "faults", |tests| cargo_test("faults", &[], &[], tests))),
     ("soak", |_, steps| step(steps, "soak", |tests| cargo_test("soak", &[], &[], tests))),
     ("llama-cpp", |workspace, steps| step(steps, "llama-cpp", |tests| llama_cpp::run(workspace, tests))),
+    ("ollama", ollama::run),
     ("litellm-proxy", |workspace, steps| step(steps, "litellm-proxy", |tests| litellm::run(workspace, tests))),
     ("live", |_, steps| live::run(steps)),
 ];

@@ -10,16 +10,19 @@
 pub struct Refusal {
     /// What was wrong, one reason each.
     pub reasons: Vec<String>,
-    /// The refused answer, where the model does not see it anyway.
+    /// The refused answer, if it had its type and the model does not see it anyway. The library's own words do not
+    /// show it, since small models copy it; a template of your own can.
     pub answer: Option<String>,
     /// How many tokens an answer may have, if the last one was cut there.
     pub limit: Option<u64>,
+    /// Whether the answer did not have the type that was asked for, rather than missing what was required of it.
+    pub malformed: bool,
 }
 
 impl Refusal {
     /// A refusal for these reasons.
     pub fn new(reasons: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { reasons: reasons.into_iter().map(Into::into).collect(), answer: None, limit: None }
+        Self { reasons: reasons.into_iter().map(Into::into).collect(), answer: None, limit: None, malformed: false }
     }
 
     /// With the refused answer.
@@ -33,6 +36,13 @@ impl Refusal {
     #[must_use]
     pub fn limit(mut self, tokens: u64) -> Self {
         self.limit = Some(tokens);
+        self
+    }
+
+    /// Of an answer that did not have its type.
+    #[must_use]
+    pub fn malformed(mut self) -> Self {
+        self.malformed = true;
         self
     }
 

@@ -47,10 +47,10 @@ const BUILT_IN: [(&str, &str); 8] = [
 
 /// The library's own templates for some models: a fragment of the model's name, the template's name,
 /// and its text. The demonstration model knows only the forms it was trained on, in which a judge does
-/// not see the task and a repair does not show the answer.
+/// not see the task and a repair does not state the type once more.
 const FOR_MODELS: [(&str, &str, &str); 2] = [
     ("mellea/pico", "judge", "{% set task = none %}{% include \"judge\" %}"),
-    ("mellea/pico", "repair", "{% set answer = none %}{% set limit = none %}{% include \"repair\" %}"),
+    ("mellea/pico", "repair", "{% set malformed = false %}{% set limit = none %}{% include \"repair\" %}"),
 ];
 
 /// The work a template may do, in engine steps: far more than any prompt needs, far less than a hang.

@@ -21,7 +21,7 @@ const MAX_ANSWER: usize = 4000;
 ///
 /// # Errors
 /// [`ErrorKind::Template`](crate::ErrorKind::Template) if a replaced template does not render.
-pub(crate) fn refusal(prompts: &Prompts, model: &str, refusal: &Refusal) -> Result<String> {
+pub(crate) fn refusal(prompts: &Prompts, model: &str, refusal: &Refusal, answer_type: Option<&str>) -> Result<String> {
     let mut reasons: Vec<String> = Vec::new();
     let mut more = 0_usize;
     for reason in &refusal.reasons {
@@ -40,5 +40,6 @@ pub(crate) fn refusal(prompts: &Prompts, model: &str, refusal: &Refusal) -> Resu
     // A token is about three quarters of an English word, and less of most other texts.
     let words = refusal.limit.map(|limit| (limit / 2).max(1));
     let limit = refusal.limit;
-    prompts.render("repair", None, model, context! { reasons, more, answer, limit, words })
+    let malformed = refusal.malformed;
+    prompts.render("repair", None, model, context! { reasons, more, answer, limit, words, malformed, answer_type })
 }

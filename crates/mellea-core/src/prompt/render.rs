@@ -105,7 +105,7 @@ fn assemble(prompts: &Prompts, model: &str, representation: Representation, mut 
         }
         filled.push(text);
     }
-    let mut repair = repair.map(|repair| refusal(prompts, model, &repair)).transpose()?;
+    let mut repair = repair.map(|repair| refusal(prompts, model, &repair, answer_type.as_deref())).transpose()?;
     let mut messages = match body {
         Body::Messages(mut messages) => {
             messages.iter_mut().try_for_each(|message| flatten_documents(prompts, model, message))?;

@@ -251,19 +251,24 @@ async fn a_variable_of_finished_messages_is_used_by_a_requirement_or_refused() {
 
 #[tokio::test]
 async fn a_repair_says_all_that_was_wrong() {
-    let refusal = Refusal::new(["It is\nlong.", "It is rude.", "It is rude.", " "]).answer("No.\n```\nGo!").limit(200);
-    let written = super::refusal(&Prompts::new(), "m", &refusal).unwrap();
+    let refusal = Refusal::new(["It is\nlong.", "It is rude.", "It is rude.", " "]).limit(200).malformed();
+    let written = super::refusal(&Prompts::new(), "m", &refusal, Some("{\"a\": string}")).unwrap();
     insta::assert_snapshot!(written);
-    let plain = super::refusal(&Prompts::new(), "m", &Refusal::new(["It is long."])).unwrap();
+    let shown = Prompts::new().replace("repair", "{{ answer|fenced }}").unwrap();
+    let shown = super::refusal(&shown, "m", &Refusal::new(["x"]).answer("No.\n```\nGo!"), None).unwrap();
+    assert_eq!(shown, "````\nNo.\n```\nGo!\n````", "a template of one's own can show the answer");
+    let plain = super::refusal(&Prompts::new(), "m", &Refusal::new(["It is long."]), None).unwrap();
     assert_eq!(plain, "Your last answer failed these checks:\n- It is long.\nWrite a corrected answer.");
     let pico = super::refusal(
         &Prompts::new(),
         "mellea/pico",
-        &Refusal { answer: Some("x".into()), limit: Some(1), ..Refusal::new(["It is long."]) },
+        &Refusal { answer: Some("x".into()), limit: Some(1), malformed: true, ..Refusal::new(["It is long."]) },
+        Some("{}"),
     );
     assert_eq!(pico.unwrap(), plain, "it knows one form of repair");
+    let own = Prompts::new().replace("repair", "{{ answer }}{{ reasons }}").unwrap();
     let huge = Refusal::new(["x"]).answer("y".repeat(5_000_000));
-    assert!(super::refusal(&Prompts::new(), "m", &huge).unwrap().len() < 5000);
+    assert!(super::refusal(&own, "m", &huge, None).unwrap().len() < 5000);
 }
 
 #[tokio::test]

@@ -109,6 +109,11 @@ impl Attempt {
         self.fault.is_none() && self.verdicts.iter().all(Verdict::passed)
     }
 
+    /// Whether the answer was cut, or did not have the type that was asked for.
+    pub(super) fn is_malformed(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| !matches!(fault.kind(), ErrorKind::StreamCheck { .. }))
+    }
+
     /// The answer's text; empty if there is none.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -175,6 +175,11 @@ impl Plan {
         let Step { ask, options, system_prompt, format, backend, question, more } = step;
         let carried = attempts.iter().rev().map(Attempt::all_rounds).find(|rounds| !rounds.is_empty()).unwrap_or_default();
         let backend = backend.unwrap_or_else(|| Arc::clone(&self.backend));
+        // A model that reads a malformed answer of its own writes it once more.
+        let ask = match ask {
+            Ask::Converse(reasons) if attempts.last().is_some_and(Attempt::is_malformed) => Ask::Repair(reasons),
+            ask => ask,
+        };
         let same_settings = options.is_empty() && system_prompt.is_none() && Arc::ptr_eq(&backend, &self.backend);
         let mut warnings = Vec::new();
         let mut resolved = match same_settings {
@@ -192,11 +197,12 @@ impl Plan {
                 let repaired = self.render(action.repair(refusal(reasons, attempts.last()))?).done().await?;
                 repaired.messages.into_iter().map(Arc::new).collect()
             }
-            // What the tools said stands between the question and the repair.
+            // What the tools said stands between the question and the repair, and no user follows a tool without an
+            // answer between them: some providers refuse that.
             (None, Ask::Repair(reasons)) => {
                 let last = attempts.last();
                 let answer = last.and_then(answered).map(Arc::new);
-                let told = Arc::new(self.told(reasons, last)?);
+                let told = Arc::new(self.told(reasons, last, first)?);
                 first.asked.iter().cloned().chain(transcript()).chain(answer).chain([told]).collect()
             }
             (None, Ask::Converse(reasons)) => self.conversation(reasons, first, attempts)?,
@@ -235,20 +241,24 @@ impl Plan {
     fn conversation(&self, reasons: Vec<String>, first: &First, attempts: &[Attempt]) -> Result<Vec<Arc<Message>>> {
         let mut asked = first.asked.clone();
         let mut last_reasons = Some(reasons);
-        for (i, attempt) in attempts.iter().enumerate() {
+        for (i, attempt) in attempts.iter().enumerate().filter(|(_, attempt)| !attempt.is_malformed()) {
             asked.extend(attempt.rounds.iter().flat_map(super::ToolRound::messages).map(Arc::new));
             asked.extend(answered(attempt).map(Arc::new));
             let own = (i + 1 == attempts.len()).then(|| last_reasons.take()).flatten();
-            asked.push(Arc::new(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt))?));
+            asked.push(Arc::new(self.told(own.unwrap_or_else(|| attempt.complaints()), Some(attempt), first)?));
         }
         Ok(asked)
     }
 
     /// Why an answer was refused, as a turn that follows it.
-    fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>) -> Result<Message> {
+    fn told(&self, reasons: Vec<String>, attempt: Option<&Attempt>, first: &First) -> Result<Message> {
         let mut refusal = refusal(reasons, attempt);
         refusal.answer = None;
-        Ok(Message::user(prompt::refusal(&self.prompts, self.backend.model(), &refusal)?))
+        let hint = match &first.request.format {
+            Some(Format::JsonSchema(schema)) => Some(schema.hint()),
+            _ => None,
+        };
+        Ok(Message::user(prompt::refusal(&self.prompts, self.backend.model(), &refusal, hint)?))
     }
 
     /// The warnings known before a request is sent.
@@ -264,10 +274,11 @@ fn refusal(reasons: Vec<String>, attempt: Option<&Attempt>) -> Refusal {
         ErrorKind::Truncated { limit, .. } => *limit,
         _ => None,
     });
-    let answer = attempt.map(Attempt::text).filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let mut refusal = Refusal::new(reasons);
-    refusal.answer = answer;
     refusal.limit = limit;
+    refusal.malformed = attempt.is_some_and(Attempt::is_malformed);
+    let text = attempt.map(Attempt::text).filter(|text| !text.trim().is_empty() && !refusal.malformed);
+    refusal.answer = text.map(str::to_owned);
     refusal
 }
 

@@ -67,7 +67,8 @@ impl SamplingStrategy for RejectionSampling {
 
 /// Tries again and says in the prompt why the last answer was refused. The default.
 ///
-/// Only the last answer's faults are told, so prompts do not grow from attempt to attempt.
+/// Only the last answer's faults are told, so prompts do not grow from attempt to attempt. The answer itself is not
+/// shown: small models write what they read once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepairTemplate(Budget);
 
@@ -87,6 +88,9 @@ impl SamplingStrategy for RepairTemplate {
 ///
 /// The turns between serve this call only: the session's context gets the question and the final
 /// answer.
+///
+/// A small model repeats what it reads. So an answer that was cut, or that did not have its type, is not shown, and of
+/// three attempts or more the last leaves the conversation: both are asked as [`RepairTemplate`] asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MultiTurn(Budget);
 
@@ -98,6 +102,12 @@ impl SamplingStrategy for MultiTurn {
     }
 
     fn next(&self, so_far: &Progress<'_>) -> Next {
-        so_far.last().map_or_else(Next::again, |last| Next::converse(last.complaints()))
+        let attempts = self.0.attempts.get();
+        let is_last = attempts > 2 && so_far.started() + 1 >= attempts;
+        match so_far.last() {
+            None => Next::again(),
+            Some(last) if is_last => Next::repair(last.complaints()),
+            Some(last) => Next::converse(last.complaints()),
+        }
     }
 }

@@ -43,10 +43,9 @@ async fn an_answer_that_does_not_fit_is_repaired_with_the_reason() {
     let profile = m.instruct("Extract.").format::<Profile>().await.unwrap();
     assert_eq!((profile.age, profile.attempts().len()), (31, 2));
     let second = &backend.prompts()[1];
-    assert!(
-        second.contains("- the answer does not fit its type at /age") && second.contains(r#"{"name":"Alice","age":"old"}"#),
-        "{second}"
-    );
+    assert!(second.contains("failed these checks:\n- the answer does not fit its type at /age: expected integer"), "{second}");
+    assert!(second.ends_with("\nAnswer with JSON only: {\"name\": string, \"age\": integer}"), "{second}");
+    assert!(!second.contains(r#"{"name":"Alice","age":"old"}"#), "a small model would copy it: {second}");
 }
 
 #[tokio::test]
@@ -402,4 +401,21 @@ async fn the_model_goes_on_from_its_tools() {
     assert_eq!(m.resume().await.unwrap().text(), "It is at 4 now.");
     let roles: Vec<_> = backend.requests()[1].messages.iter().map(|m| m.role).collect();
     assert_eq!(roles, [Role::User, Role::Assistant, Role::Tool]);
+}
+
+#[tokio::test]
+async fn a_conversation_shows_no_answer_that_is_malformed_and_is_left_at_last() {
+    let malformed = ScriptedBackend::new([r#"{"name":"Alice","age":"old"}"#, r#"{"name":"Alice","age":31}"#]);
+    let m = Session::new(malformed.clone());
+    m.instruct("Extract.").format::<Profile>().strategy(MultiTurn::new(3)).await.unwrap();
+    assert_eq!(malformed.requests()[1].messages.len(), 1);
+    assert!(malformed.prompts()[1].contains("/age"), "{}", malformed.prompts()[1]);
+
+    let refused = ScriptedBackend::new(["A", "B", "C", "d"]);
+    let m = Session::new(refused.clone());
+    let lower = req("Use lower case.").validate(|text| text == text.to_lowercase());
+    m.instruct("Write.").require(lower).strategy(MultiTurn::new(4)).await.unwrap();
+    let lengths: Vec<usize> = refused.requests().iter().map(|request| request.messages.len()).collect();
+    assert_eq!(lengths, [1, 3, 5, 1]);
+    assert!(refused.prompts()[3].contains("failed these checks:\n- Use lower case."), "{}", refused.prompts()[3]);
 }

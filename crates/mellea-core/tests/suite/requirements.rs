@@ -243,11 +243,11 @@ async fn every_component_can_be_repaired() {
     let m = Session::new(backend.clone());
     m.chat("Hello").require(lower()).strategy(RepairTemplate::new(2)).await.unwrap();
     m.query("a", "Is it a?").require(lower()).strategy(RepairTemplate::new(2)).await.unwrap();
-    let words = "It failed these checks:\n- Use lower case.\nWrite a corrected answer.";
+    let words = "Your last answer failed these checks:\n- Use lower case.\nWrite a corrected answer.";
     for (repaired, refused) in [(1, "HI"), (3, "YES")] {
         assert_eq!(backend.requests()[repaired].messages.len(), 1);
         let prompt = &backend.prompts()[repaired];
-        assert!(prompt.ends_with(words) && prompt.contains(refused), "{prompt}");
+        assert!(prompt.ends_with(words) && !prompt.contains(refused), "{prompt}");
     }
 }
 
