@@ -55,7 +55,11 @@ impl MessageDecoder {
         }
         // A gateway that does not close a block closes it by beginning another in its place.
         self.close(Some(index), answer);
-        let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let field = |name: &str| match fields.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
         let mut text = BlockText::default();
         let kind = match field("type").as_str() {
             "text" => {

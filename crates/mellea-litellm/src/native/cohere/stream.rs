@@ -80,7 +80,10 @@ impl ChatDecoder {
         }
         match (self.calls.get(&index), function.arguments) {
             (Some(Kind::Call), arguments) => answer.call(CallPiece { index: Some(index), arguments, ..CallPiece::default() }, 0),
-            (Some(Kind::Answer), Some(arguments)) => Ok(answer.json_text(written(arguments))),
+            (Some(Kind::Answer), Some(arguments)) => {
+                answer.json_text(written(arguments));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -142,10 +145,24 @@ fn failed(message: &str) -> Fault {
     Fault::Refused(json!({"error": {"type": "server_error", "message": message}}))
 }
 
+/// An error in an answer's place: in a form of a gateway's own, or in the service's, which is a message alone.
+fn refused(value: &Value) -> Option<Fault> {
+    let has_more = ["error", "errors", "code", "status", "detail"].iter().any(|name| value.get(name).is_some());
+    match value.get("message").and_then(Value::as_str) {
+        Some(message) if !has_more => Some(failed(message)),
+        _ => error_in(value, &ANSWERS).map(Fault::Refused),
+    }
+}
+
 impl Decoder for ChatDecoder {
     type Frame = SseEvent;
 
     fn frame(&mut self, frame: SseEvent, answer: &mut Answer) -> Result<(), Fault> {
+        if frame.name == "error"
+            && let Some(fault) = serde_json::from_str(&frame.data).ok().as_ref().and_then(refused)
+        {
+            return Err(fault);
+        }
         let Some(text) = sse::json(&frame, answer)? else { return Ok(()) };
         let mut spare = String::new();
         let event: StreamEvent<'_> = answer.read(text, &mut spare)?;
@@ -166,12 +183,9 @@ impl Decoder for ChatDecoder {
             _ => {
                 let mut spare = String::new();
                 let value: Value = answer.read(text, &mut spare)?;
-                if let Some(error) = error_in(&value, &ANSWERS) {
-                    return Err(Fault::Refused(error));
-                }
-                if let (Some(message), "" | "error") = (&event.message, kind) {
-                    return Err(failed(message));
-                }
+                let error =
+                    if matches!(kind, "" | "error") { refused(&value) } else { error_in(&value, &ANSWERS).map(Fault::Refused) };
+                return error.map_or(Ok(()), Err);
             }
         }
         Ok(())
@@ -182,10 +196,7 @@ impl Decoder for ChatDecoder {
         let reply: Reply = answer.read_body(body, &mut spare)?;
         let Some(message) = reply.message else {
             let value: Value = answer.read_body(body, &mut spare)?;
-            return Err(match error_in(&value, &ANSWERS) {
-                Some(error) => Fault::Refused(error),
-                None => Fault::malformed("message", "there is none"),
-            });
+            return Err(refused(&value).unwrap_or_else(|| Fault::malformed("message", "there is none")));
         };
         answer.id(reply.id.unwrap_or_default());
         self.tool_plan = message.tool_plan;

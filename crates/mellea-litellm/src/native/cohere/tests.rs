@@ -189,6 +189,20 @@ fn what_comes_twice_is_taken_once() {
 }
 
 #[test]
+fn an_error_that_is_a_message_is_the_servers() {
+    for bytes in [
+        b"event: error\ndata: {\"type\":\"error\",\"message\":\"it broke\"}\n\n".as_slice(),
+        b"data: {\"type\":\"error\",\"message\":\"it broke\"}\n\n",
+        b"data: {\"id\":\"x\",\"message\":\"it broke\"}\n\n",
+    ] {
+        let (_, error) = decode(&wire(), false, &[bytes]);
+        assert!(error.as_ref().is_some_and(|e| e.contains("server_error") && e.contains("it broke")), "{error:?}");
+    }
+    let (_, error) = whole(&wire(), false, br#"{"id":"x","message":"it broke"}"#);
+    assert!(error.as_ref().is_some_and(|e| e.contains("server_error") && e.contains("it broke")), "{error:?}");
+}
+
+#[test]
 fn holes_ends_and_halves() {
     let hole = [sse(&[content("Pay ")]), b"data: {\"type\":\n\n".to_vec(), sse(&[content("to Ann"), complete()])].concat();
     let (events, error) = decode(&wire(), false, &[&hole]);

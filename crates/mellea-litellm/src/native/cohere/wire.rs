@@ -22,9 +22,6 @@ pub(super) struct StreamEvent<'a> {
     pub(super) delta: Option<Delta<'a>>,
     #[serde(deserialize_with = "maybe")]
     pub(super) logprobs: Option<Scores>,
-    /// Of gateways: what went wrong.
-    #[serde(deserialize_with = "maybe")]
-    pub(super) message: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

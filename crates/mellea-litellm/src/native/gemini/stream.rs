@@ -86,7 +86,10 @@ impl ContentDecoder {
         self.stopped = true;
         match (answer.finish(&word), why) {
             (Err(Fault::Broken(reason)), Some(why)) => Err(Fault::Broken(format!("{reason}: {why}"))),
-            (Ok(()), Some(why)) => Ok(answer.note(format!("the model stopped: {why}"))),
+            (Ok(()), Some(why)) => {
+                answer.note(format!("the model stopped: {why}"));
+                Ok(())
+            }
             (done, _) => done,
         }
     }
@@ -236,7 +239,8 @@ impl Decoder for ContentDecoder {
         if !answer.has_text() && !answer.has_calls() {
             return Err(Fault::malformed("candidates[0].finishReason", "there is none"));
         }
-        Ok(answer.note("the service did not say that the answer is complete"))
+        answer.note("the service did not say that the answer is complete");
+        Ok(())
     }
 
     fn size(frame: &SseEvent) -> usize {

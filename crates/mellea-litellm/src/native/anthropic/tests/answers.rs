@@ -187,10 +187,7 @@ fn zeros_at_the_end_are_no_figures() {
     let begins = json!({"type": "message_start", "message": {"usage": {"input_tokens": 12, "cache_read_input_tokens": 30, "output_tokens": 1}}});
     let usage = |output: u64| json!({"type": "message_delta", "delta": {}, "usage": {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": output}});
     let (events, _) = recorded_text(&[begins, delta(0, "text", "a"), usage(9), finish("end_turn"), usage(0), end()]);
-    assert_eq!(
-        folded(&events)["usage"],
-        json!({"prompt_tokens": 42, "completion_tokens": 9, "cached_tokens": 30})
-    );
+    assert_eq!(folded(&events)["usage"], json!({"prompt_tokens": 42, "completion_tokens": 9, "cached_tokens": 30}));
 }
 
 #[test]
