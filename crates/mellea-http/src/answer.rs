@@ -123,7 +123,11 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
         };
         match next {
             Some(Ok(frame)) => {
+                let before = self.reader.pieces();
                 let read = self.reader.frame(frame, frames.ended());
+                if self.reader.pieces() > before {
+                    self.patience = None;
+                }
                 read.map_err(|fault| frames.place().unread(fault))
             }
             // The answer was complete, and only its end was lost.

@@ -108,7 +108,7 @@ impl Decoder {
         }
         for call in chunk.message.tool_calls {
             // Each is complete, and servers number them as they like.
-            let position = answer.calls();
+            let position = answer.call_count();
             let number = u64::try_from(position).ok();
             answer.call(CallPiece { index: number, ..call.into() }, position)?;
         }

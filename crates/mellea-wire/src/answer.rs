@@ -47,6 +47,8 @@ pub struct Answer {
     word: Option<String>,
     announced: bool,
     begun: bool,
+    /// How many pieces of the answer itself have come.
+    content: u64,
     bytes: usize,
     unread: usize,
     first_fault: Option<String>,
@@ -77,6 +79,7 @@ impl Answer {
             word: None,
             announced: false,
             begun: false,
+            content: 0,
             bytes: 0,
             unread: 0,
             first_fault: None,
@@ -141,7 +144,7 @@ impl Answer {
             return;
         }
         self.heard.piece(&text);
-        self.begun = true;
+        self.begin();
         if self.splitter.passes(&text) {
             self.say(text);
         } else {
@@ -153,9 +156,15 @@ impl Answer {
     /// A piece of the text that came with the finish: servers repeat the whole text there.
     pub fn last_text(&mut self, text: impl Into<String>) {
         let text = text.into();
-        if !self.heard.is_repeated_by(&text) {
+        if !self.repeats(&text) {
             self.text(text);
         }
+    }
+
+    /// Whether this piece is all of the text so far once more; so servers repeat it with the finish.
+    #[must_use]
+    pub fn repeats(&self, text: &str) -> bool {
+        self.heard.is_repeated_by(text)
     }
 
     /// The whole text, after its pieces if there were any.
@@ -178,7 +187,7 @@ impl Answer {
 
     /// How many tool calls have come.
     #[must_use]
-    pub fn calls(&self) -> usize {
+    pub fn call_count(&self) -> usize {
         self.calls.len() + self.called.len()
     }
 
@@ -186,6 +195,13 @@ impl Answer {
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.word.is_some()
+    }
+
+    /// The calls that are complete. Those that came in pieces are among them when the decoder
+    /// [concludes](crate::Decoder::conclude).
+    #[must_use]
+    pub fn calls(&self) -> &[ToolCall] {
+        &self.called
     }
 
     /// The next piece of reasoning that the wire sets apart itself.
@@ -196,7 +212,7 @@ impl Answer {
         }
         if !text.is_empty() {
             self.heard_thinking.piece(&text);
-            self.begun = true;
+            self.begin();
             self.splitter.thought_elsewhere();
             self.queue.push_back(Event::Thinking(text));
         }
@@ -220,7 +236,8 @@ impl Answer {
     pub fn refusal(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !text.is_empty() {
-            (self.refused, self.begun) = (true, true);
+            self.refused = true;
+            self.begin();
             self.queue.push_back(Event::Text(text));
         }
     }
@@ -230,7 +247,7 @@ impl Answer {
     /// # Errors
     /// [`Fault::Malformed`] if there is too much of it.
     pub fn call(&mut self, piece: CallPiece, position: usize) -> Result<(), Fault> {
-        self.begun = true;
+        self.begin();
         self.calls.push(piece, position)
     }
 
@@ -239,13 +256,13 @@ impl Answer {
     /// # Errors
     /// As [`call`](Self::call).
     pub fn whole_call(&mut self, piece: CallPiece, position: usize) -> Result<(), Fault> {
-        self.begun = true;
+        self.begin();
         self.calls.repeat(piece, position)
     }
 
     /// A tool call that is complete, with everything in its place; gives the id under which it goes on.
     pub fn complete_call(&mut self, call: ToolCall) -> String {
-        self.begun = true;
+        self.begin();
         let call = unique(call, &self.called);
         let id = call.id.clone();
         self.called.push(call.clone());
@@ -253,10 +270,27 @@ impl Answer {
         id
     }
 
+    /// Whether a call of this name is the answer: one of [`JSON_TOOL`], where [`Rules::json_tool`] says so.
+    #[must_use]
+    pub fn is_json_call(&self, name: &str) -> bool {
+        self.rules.json_tool && name == JSON_TOOL
+    }
+
+    /// Such a call begins. False if there was one before: then that one counts.
+    pub fn begin_json(&mut self) -> bool {
+        if std::mem::replace(&mut self.json_called, true) {
+            self.note("the answer came twice; the first one counts");
+            return false;
+        }
+        self.set_aside();
+        true
+    }
+
     /// A piece of the answer that the model gives as arguments of [`JSON_TOOL`]. What it said before was not the answer.
     pub fn json_text(&mut self, text: impl Into<String>) {
         let text = text.into();
-        (self.json_called, self.begun) = (true, true);
+        self.json_called = true;
+        self.begin();
         if !text.is_empty() {
             self.queue.push_back(Event::Text(text));
         }
@@ -363,6 +397,15 @@ impl Answer {
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.queue.pop_front()
+    }
+
+    const fn begin(&mut self) {
+        self.begun = true;
+        self.content += 1;
+    }
+
+    pub(crate) const fn content(&self) -> u64 {
+        self.content
     }
 
     pub(crate) const fn has_begun(&self) -> bool {

@@ -52,7 +52,7 @@ impl Finish {
             | "tokenlimit"
             | "limit"
             | "maxcompletiontokens" => Self::Length,
-            "modelcontextwindowexceeded" | "contextwindowexceeded" | "contextlengthexceeded" | "contextlength" => {
+            "modelcontextwindowexceeded" | "errorlimit" | "contextwindowexceeded" | "contextlengthexceeded" | "contextlength" => {
                 Self::WindowFull
             }
             "toolcalls" | "toolcall" | "tooluse" | "functioncall" | "functioncalls" => Self::ToolCalls,
@@ -76,7 +76,9 @@ impl Finish {
             | "filtered"
             | "contentpolicy"
             | "contentpolicyviolation"
-            | "safetyfilter" => Self::ContentFilter,
+            | "safetyfilter"
+            | "modelarmor"
+            | "errortoxic" => Self::ContentFilter,
             "error"
             | "failed"
             | "failure"
@@ -96,6 +98,7 @@ impl Finish {
             | "overloaded"
             | "interrupted"
             | "disconnected"
+            | "usercancel"
             | "engineerror" => Self::Failed,
             "malformedfunctioncall"
             | "malformedmodeloutput"

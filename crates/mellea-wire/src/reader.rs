@@ -202,6 +202,13 @@ impl<D: Decoder> Reader<D> {
         self.answer.has_begun()
     }
 
+    /// How many pieces of the answer itself have arrived: some services say with each piece why the model stopped, and
+    /// a new piece then means that it did not.
+    #[must_use]
+    pub const fn pieces(&self) -> u64 {
+        self.answer.content()
+    }
+
     /// Whether the service has said why the model stopped; figures of usage may still follow.
     #[must_use]
     pub const fn has_finished(&self) -> bool {

@@ -4,20 +4,22 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Error, ErrorKind, Event, EventStream, ModelOption, ModelOptions, Result, Warning,
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, Result, ToolChoice, Warning,
 };
-use mellea_http::{CallOptions, Client, Framer, Frames, Request};
+use mellea_http::{CallOptions, Client, Framer, Request};
+use mellea_wire::{Decoder, Reader, Rules};
 use serde_json::{Map, Value};
 
-use super::Settings;
-use super::decode::{Decoder, Events};
+use super::{Settings, foreign};
 
 /// How a family writes requests and reads answers. Nothing here does I/O.
 pub(crate) trait Wire: Debug + Send + Sync + 'static {
     type Framer: Framer<Frame = <Self::Decoder as Decoder>::Frame> + Default + Send + 'static;
-    type Decoder: Decoder;
+    type Decoder: Decoder + Default;
+
+    /// Whether ids and names of calls must be as [`foreign::fit`] makes them.
+    const FITS_CALLS: bool = false;
 
     fn capabilities(&self) -> Capabilities;
 
@@ -39,8 +41,6 @@ pub(crate) trait Wire: Debug + Send + Sync + 'static {
     /// The call, still without its body.
     fn call(&self, client: &Client, stream: bool) -> Request;
 
-    fn decoder(&self, plan: &Plan) -> Self::Decoder;
-
     /// What the user can do about an error that is special to the family.
     fn explain(&self, error: Error) -> Error {
         error
@@ -56,8 +56,34 @@ pub(crate) struct Plan {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// What is not honoured.
     pub(crate) warnings: Vec<Warning>,
-    /// The answer is due as a call of [`JSON_TOOL`](super::decode::JSON_TOOL).
-    pub(crate) emulate: bool,
+    /// The answer is due as a call of [`JSON_TOOL`](mellea_wire::JSON_TOOL).
+    pub(crate) json_tool: bool,
+}
+
+impl Plan {
+    /// The whole request.
+    ///
+    /// # Errors
+    /// If an option cannot be what it is, or the wire cannot carry something.
+    pub(crate) fn of<W: Wire>(wire: &W, request: &mut ChatRequest, extra: Map<String, Value>) -> Result<Self> {
+        if W::FITS_CALLS {
+            foreign::fit(&mut request.messages);
+        }
+        let mut plan = wire.plan(request, extra)?;
+        wire.fill(request, &mut plan)?;
+        Ok(plan)
+    }
+
+    /// How its answer is to be read.
+    pub(crate) fn rules(&self, request: &ChatRequest) -> Rules {
+        let mut rules = Rules::new();
+        if request.options.tool_choice != Some(ToolChoice::None) {
+            rules.tools = request.tools.iter().map(|tool| tool.name.clone()).collect();
+        }
+        rules.bare_calls = request.format.is_none();
+        rules.json_tool = self.json_tool;
+        rules
+    }
 }
 
 /// A backend of a family.
@@ -74,93 +100,23 @@ impl<W: Wire> Native<W> {
         Arc::new(Self { wire, client, model: settings.model, options: settings.options })
     }
 
-    fn plan(&self, request: &ChatRequest) -> Result<(Plan, CallOptions)> {
-        let mut extra = request.options.extra.clone();
-        let call = CallOptions::take(&request.options, &mut extra)?;
-        Ok((self.wire.plan(request, extra)?, call))
-    }
-
-    async fn ask(&self, request: ChatRequest) -> Result<EventStream> {
+    async fn ask(&self, mut request: ChatRequest) -> Result<EventStream> {
         if request.messages.iter().all(mellea_core::Message::is_empty) {
             return Err(ErrorKind::EmptyPrompt.into());
         }
-        let (mut plan, call) = self.plan(&request)?;
-        self.wire.fill(&request, &mut plan)?;
+        let mut extra = request.options.extra.clone();
+        let call = CallOptions::take(&request.options, &mut extra)?;
+        let mut plan = Plan::of(&self.wire, &mut request, extra)?;
         call.merge_into(&mut plan.body);
-        let streamed = request.options.stream;
+        let (streamed, rules) = (request.options.stream, plan.rules(&request));
         drop(request);
         let mut outgoing = self.wire.call(&self.client, streamed).model(self.model.as_str()).json(&plan.body)?.options(call);
         for (name, value) in &plan.headers {
             outgoing = outgoing.header(name, value)?;
         }
-        plan.body = Map::new();
-        if streamed { self.stream(outgoing, &plan).await } else { self.whole(outgoing, &plan).await }
-    }
-
-    async fn whole(&self, outgoing: Request, plan: &Plan) -> Result<EventStream> {
-        let read = async |response: mellea_http::Response| {
-            let place = response.place().clone();
-            let body = response.bytes().await?;
-            let (mut decoder, mut events) = (self.wire.decoder(plan), Events::default());
-            decoder.whole(&body, &mut events).map_err(|fault| fault.at(&place))?;
-            Ok(events)
-        };
-        Ok(EventStream::ready(Box::pin(self.client.open(outgoing, read)).await?))
-    }
-
-    async fn stream(&self, outgoing: Request, plan: &Plan) -> Result<EventStream> {
-        let read = async |response: mellea_http::Response| {
-            let (mut decoder, mut events) = (self.wire.decoder(plan), Events::default());
-            if response.is_json() {
-                // A gateway that does not stream, or an error with a good status.
-                let place = response.place().clone();
-                let body = response.bytes().await?;
-                decoder.whole(&body, &mut events).map_err(|fault| fault.at(&place))?;
-                return Ok(Streaming::<W> { frames: None, decoder, events });
-            }
-            let mut streaming = Streaming::<W> { frames: Some(response.frames(W::Framer::default())?), decoder, events };
-            while !streaming.events.begun() {
-                streaming.advance().await?;
-            }
-            Ok(streaming)
-        };
-        let streaming = Box::pin(self.client.open(outgoing, read)).await?;
-        Ok(EventStream::new(stream::try_unfold(streaming, Streaming::next)))
-    }
-}
-
-/// An answer that is being read.
-struct Streaming<W: Wire> {
-    /// `None` when nothing more will be read.
-    frames: Option<Frames<W::Framer>>,
-    decoder: W::Decoder,
-    events: Events,
-}
-
-impl<W: Wire> Streaming<W> {
-    /// Reads one frame.
-    async fn advance(&mut self) -> Result<()> {
-        let Some(frames) = &mut self.frames else { return Ok(()) };
-        match frames.next().await {
-            Some(frame) => self.decoder.frame(frame?, &mut self.events).map_err(|fault| fault.at(frames.place()))?,
-            None => self.decoder.end(&mut self.events).map_err(|fault| fault.at(frames.place()))?,
-        }
-        if self.events.finished() {
-            self.frames = None;
-        }
-        Ok(())
-    }
-
-    async fn next(mut self) -> Result<Option<(Event, Self)>> {
-        loop {
-            if let Some(event) = self.events.pop() {
-                return Ok(Some((event, self)));
-            }
-            if self.frames.is_none() {
-                return Ok(None);
-            }
-            self.advance().await?;
-        }
+        drop(plan);
+        let reader = || Reader::new(W::Decoder::default(), rules.clone());
+        self.client.answer::<W::Framer, W::Decoder>(outgoing, streamed, reader, Vec::new()).await
     }
 }
 
@@ -187,8 +143,10 @@ impl<W: Wire> Backend for Native<W> {
     }
 
     fn unsupported(&self, request: &ChatRequest) -> Vec<Warning> {
+        let mut extra = request.options.extra.clone();
+        let plan = CallOptions::take(&request.options, &mut extra).and_then(|_| self.wire.plan(request, extra));
         // An option that cannot be is the error of the call.
-        self.plan(request).map(|(plan, _)| plan.warnings).unwrap_or_default()
+        plan.map(|plan| plan.warnings).unwrap_or_default()
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream> {

@@ -1,14 +1,26 @@
 //! What the versions of Claude can do and how they are asked, on whichever platform.
 
 use mellea_core::{RequestOptions, Thinking, Warning};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::options::{other, set, unsupported};
 use super::schema::Limits;
 
-/// The most tokens of an answer unless `ModelOption::MaxNewTokens` says otherwise; the interface
-/// wants a number. A budget for thinking comes on top.
-pub(crate) const MAX_TOKENS: u64 = 4096;
+/// The most tokens of an answer where nobody says otherwise and the model's own limit is not known. A budget for
+/// thinking comes on top.
+const UNKNOWN_MAX_TOKENS: u64 = 4096;
+
+/// The most tokens that the families of models can answer with, thoughts among them, from this version on. With a header
+/// for a beta, some can do more.
+const MAX_TOKENS: [(&str, (u32, u32), u64); 7] = [
+    ("", (2, 0), 4096),
+    ("", (3, 5), 8192),
+    ("", (3, 7), 64_000),
+    ("opus", (4, 0), 32_000),
+    ("opus", (4, 5), 64_000),
+    ("sonnet", (4, 0), 64_000),
+    ("haiku", (4, 0), 64_000),
+];
 
 /// What Claude enforces of a schema; the same on every platform.
 pub(crate) const LIMITS: Limits = Limits {
@@ -32,6 +44,10 @@ pub(crate) struct Facts {
     pub(crate) adaptive: bool,
     /// It enforces JSON schemas, from 4.5 on.
     pub(crate) schemas: bool,
+    /// It takes either `temperature` or `top_p`, from 4.1 on.
+    pub(crate) either: bool,
+    /// The most tokens that it can answer with, if that is known.
+    pub(crate) max_tokens: Option<u64>,
 }
 
 /// What this model can do. A name that tells no version is taken for that of a recent model that
@@ -39,9 +55,26 @@ pub(crate) struct Facts {
 pub(crate) fn facts(model: &str) -> Facts {
     let name = model.to_ascii_lowercase();
     match version(&name) {
-        Some(version) => Facts { sampling: version < (4, 7), adaptive: version >= (4, 6), schemas: version >= (4, 5) },
-        None => Facts { sampling: !name.contains("mythos"), adaptive: true, schemas: true },
+        Some(version) => Facts {
+            sampling: version < (4, 7),
+            adaptive: version >= (4, 6),
+            schemas: version >= (4, 5),
+            either: version >= (4, 1),
+            max_tokens: max_tokens(&name, version),
+        },
+        None => {
+            let sampling = !name.contains("mythos");
+            Facts { sampling, adaptive: true, schemas: true, either: false, max_tokens: None }
+        }
     }
+}
+
+fn max_tokens(name: &str, version: (u32, u32)) -> Option<u64> {
+    if version >= (5, 0) {
+        return Some(64_000);
+    }
+    let of_family = MAX_TOKENS.iter().filter(|(family, from, _)| name.contains(family) && *from <= version);
+    of_family.max_by_key(|(_, from, _)| *from).map(|(_, _, tokens)| *tokens)
 }
 
 /// The version in names such as `claude-opus-4-7`, `claude-3-5-haiku-20241022` and
@@ -55,8 +88,15 @@ fn version(name: &str) -> Option<(u32, u32)> {
     Some((major, minor))
 }
 
-/// The temperature as the model takes it.
-pub(crate) fn temperature(given: f64, facts: Facts, thinks: bool, provider: &str, warnings: &mut Vec<Warning>) -> Option<f64> {
+/// The temperature as the model takes it, if one was set.
+pub(crate) fn temperature(
+    options: &RequestOptions,
+    facts: Facts,
+    thinks: bool,
+    provider: &str,
+    warnings: &mut Vec<Warning>,
+) -> Option<f64> {
+    let given = options.temperature?;
     // 1 is what every model does by itself.
     if !facts.sampling || thinks {
         if given != 1.0 {
@@ -70,25 +110,49 @@ pub(crate) fn temperature(given: f64, facts: Facts, thinks: bool, provider: &str
     Some(given.min(1.0))
 }
 
-/// How a model is asked to think.
+/// Leaves out `top_p`, under these names, beside a temperature, where a model takes only one of the two.
+pub(crate) fn one_of_two(
+    facts: Facts,
+    model: &str,
+    temperature: Option<f64>,
+    names: &[&str],
+    extra: &mut Map<String, Value>,
+    warnings: &mut Vec<Warning>,
+) {
+    if !facts.either || temperature.is_none() {
+        return;
+    }
+    for name in names {
+        if extra.shift_remove(*name).is_some_and(|value| !value.is_null()) {
+            warnings.push(other(format!("{model} takes either `temperature` or `top_p`; `{name}` was left out")));
+        }
+    }
+}
+
+/// How a model is asked to think, and how long its answer may be.
 #[derive(Debug, Default)]
 pub(crate) struct ThinkingFields {
     pub(crate) field: Option<Value>,
     pub(crate) effort: Option<&'static str>,
-    /// Tokens that thinking may take on top of the answer's.
-    pub(crate) budget: u64,
+    /// The most tokens of the answer, thoughts among them.
+    pub(crate) max_tokens: u64,
+}
+
+impl ThinkingFields {
+    /// Whether the model is to think.
+    pub(crate) fn is_on(&self) -> bool {
+        self.field.as_ref().is_some_and(|field| field["type"] != "disabled")
+    }
 }
 
 /// How this model is asked to think as is wished.
-pub(crate) fn thinking(
-    facts: Facts,
-    wish: Option<Thinking>,
-    max_tokens: Option<u64>,
-    warnings: &mut Vec<Warning>,
-) -> ThinkingFields {
-    let Some(wish) = wish else { return ThinkingFields::default() };
+pub(crate) fn thinking(facts: Facts, options: &RequestOptions, warnings: &mut Vec<Warning>) -> ThinkingFields {
+    let limit = options.max_new_tokens.or(facts.max_tokens);
+    let max_tokens = |budget: u64| limit.unwrap_or(UNKNOWN_MAX_TOKENS + budget);
+    let none = || ThinkingFields { max_tokens: max_tokens(0), ..ThinkingFields::default() };
+    let Some(wish) = options.thinking else { return none() };
     let effort = match wish {
-        Thinking::Off => return ThinkingFields { field: Some(json!({"type": "disabled"})), ..ThinkingFields::default() },
+        Thinking::Off => return ThinkingFields { field: Some(json!({"type": "disabled"})), ..none() },
         Thinking::On => None,
         Thinking::Low => Some("low"),
         Thinking::High => Some("high"),
@@ -100,7 +164,7 @@ pub(crate) fn thinking(
         if !facts.sampling {
             set(&mut field, "display", "summarized");
         }
-        return ThinkingFields { field: Some(field), effort, budget: MAX_TOKENS };
+        return ThinkingFields { field: Some(field), effort, max_tokens: max_tokens(UNKNOWN_MAX_TOKENS) };
     }
     let budget = match wish {
         Thinking::Low => MIN_BUDGET,
@@ -108,16 +172,17 @@ pub(crate) fn thinking(
         _ => 2 * MIN_BUDGET,
     };
     // Thoughts count as part of the answer, and something must be left for it.
-    let budget = match max_tokens {
+    let budget = match limit {
         Some(limit) if limit <= MIN_BUDGET => {
             warnings
                 .push(other(format!("thinking takes {MIN_BUDGET} tokens and more; it was left out, as {limit} is the limit")));
-            return ThinkingFields::default();
+            return none();
         }
         Some(limit) => budget.min(limit - 1),
         None => budget,
     };
-    ThinkingFields { field: Some(json!({"type": "enabled", "budget_tokens": budget})), effort: None, budget }
+    let field = Some(json!({"type": "enabled", "budget_tokens": budget}));
+    ThinkingFields { field, effort: None, max_tokens: max_tokens(budget) }
 }
 
 /// The stop sequences as Claude takes them: white space alone is refused.
@@ -151,5 +216,36 @@ mod tests {
             assert_eq!(version(name), expected, "{name}");
         }
         assert!(!facts("claude-mythos-preview").sampling && facts("my-alias").sampling);
+    }
+
+    #[test]
+    fn answers_may_be_as_long_as_the_model_can_make_them() {
+        for (name, expected) in [
+            ("claude-3-haiku-20240307", Some(4096)),
+            ("claude-2.1", Some(4096)),
+            ("claude-3-opus-20240229", Some(4096)),
+            ("claude-3-5-haiku-20241022", Some(8192)),
+            ("us.anthropic.claude-3-5-sonnet-20241022-v2:0", Some(8192)),
+            ("claude-3-7-sonnet-20250219", Some(64_000)),
+            ("claude-opus-4-20250514", Some(32_000)),
+            ("claude-opus-4-1-20250805", Some(32_000)),
+            ("claude-sonnet-4-20250514", Some(64_000)),
+            ("anthropic.claude-haiku-4-5-20251001-v1:0", Some(64_000)),
+            ("claude-opus-4-5@20251101", Some(64_000)),
+            ("claude-opus-4-7", Some(64_000)),
+            ("claude-fable-5-1", Some(64_000)),
+            ("my-alias", None),
+        ] {
+            assert_eq!(facts(name).max_tokens, expected, "{name}");
+        }
+        let fields = |name, max_new_tokens, wish| {
+            let mut options = RequestOptions::default();
+            (options.max_new_tokens, options.thinking) = (max_new_tokens, wish);
+            thinking(facts(name), &options, &mut Vec::new()).max_tokens
+        };
+        assert_eq!(fields("my-alias", None, None), 4096);
+        assert_eq!(fields("my-alias", None, Some(Thinking::On)), 8192);
+        assert_eq!(fields("claude-opus-4-7", None, Some(Thinking::On)), 64_000);
+        assert_eq!(fields("claude-opus-4-7", Some(7), None), 7);
     }
 }

@@ -1,10 +1,11 @@
 //! What the fuzz targets reach of the native wires; it exists under `--cfg fuzzing` only.
 
 use mellea_core::{Error, Event};
-use mellea_http::{Framer, Place, fuzzing};
+use mellea_http::{Place, fuzzing};
+use mellea_wire::Rules;
 
-use super::backend::{Plan, Wire};
-use super::decode::{Decoder, Events};
+use super::backend::Wire;
+use super::replay::{self, Broken};
 
 /// What came of an answer: its events, and the error it ended with.
 pub type Outcome = (Vec<Event>, Option<Error>);
@@ -27,66 +28,56 @@ pub enum Family {
 }
 
 impl Family {
-    /// Reads a stream that comes in these pieces; `emulate` says that the answer is due as a call of a tool.
+    /// Reads a stream that comes in these pieces; `json_tool` says that the answer is due as a call of a tool.
     #[must_use]
-    pub fn stream(self, place: &Place, emulate: bool, pieces: &[&[u8]]) -> Outcome {
+    pub fn stream(self, place: &Place, json_tool: bool, pieces: &[&[u8]]) -> Outcome {
         match self {
             #[cfg(feature = "anthropic")]
-            Self::Anthropic => stream(&super::anthropic::fuzzed(), place, emulate, pieces),
+            Self::Anthropic => stream::<super::anthropic::Messages>(place, json_tool, pieces),
             #[cfg(feature = "bedrock")]
-            Self::Bedrock => stream(&super::bedrock::fuzzed(), place, emulate, pieces),
+            Self::Bedrock => stream::<super::bedrock::Converse>(place, json_tool, pieces),
             #[cfg(feature = "cohere")]
-            Self::Cohere => stream(&super::cohere::fuzzed(), place, emulate, pieces),
+            Self::Cohere => stream::<super::cohere::Chat>(place, json_tool, pieces),
             #[cfg(feature = "gemini")]
-            Self::Gemini => stream(&super::gemini::fuzzed(), place, emulate, pieces),
+            Self::Gemini => stream::<super::gemini::Contents>(place, json_tool, pieces),
         }
     }
 
     /// Reads an answer that comes as a whole.
     #[must_use]
-    pub fn whole(self, place: &Place, emulate: bool, body: &[u8]) -> Outcome {
+    pub fn whole(self, place: &Place, json_tool: bool, body: &[u8]) -> Outcome {
         match self {
             #[cfg(feature = "anthropic")]
-            Self::Anthropic => whole(&super::anthropic::fuzzed(), place, emulate, body),
+            Self::Anthropic => whole::<super::anthropic::Messages>(place, json_tool, body),
             #[cfg(feature = "bedrock")]
-            Self::Bedrock => whole(&super::bedrock::fuzzed(), place, emulate, body),
+            Self::Bedrock => whole::<super::bedrock::Converse>(place, json_tool, body),
             #[cfg(feature = "cohere")]
-            Self::Cohere => whole(&super::cohere::fuzzed(), place, emulate, body),
+            Self::Cohere => whole::<super::cohere::Chat>(place, json_tool, body),
             #[cfg(feature = "gemini")]
-            Self::Gemini => whole(&super::gemini::fuzzed(), place, emulate, body),
+            Self::Gemini => whole::<super::gemini::Contents>(place, json_tool, body),
         }
     }
 }
 
-fn decoder<W: Wire>(wire: &W, emulate: bool) -> W::Decoder {
-    wire.decoder(&Plan { emulate, ..Plan::default() })
+fn rules(json_tool: bool) -> Rules {
+    let mut rules = Rules::new();
+    rules.json_tool = json_tool;
+    rules
 }
 
-fn stream<W: Wire>(wire: &W, place: &Place, emulate: bool, pieces: &[&[u8]]) -> Outcome {
-    let (mut framer, mut decoder, mut events) = (W::Framer::default(), decoder(wire, emulate), Events::default());
-    let mut run = || {
-        for piece in pieces {
-            framer.push(piece);
-            while let Some(frame) = framer.next() {
-                let frame = frame.map_err(|fault| fuzzing::fault(place, fault))?;
-                decoder.frame(frame, &mut events).map_err(|fault| fault.at(place))?;
-                if events.finished() {
-                    return Ok(());
-                }
-            }
-        }
-        if let Some(frame) = framer.finish() {
-            let frame = frame.map_err(|fault| fuzzing::fault(place, fault))?;
-            decoder.frame(frame, &mut events).map_err(|fault| fault.at(place))?;
-        }
-        if events.finished() { Ok(()) } else { decoder.end(&mut events).map_err(|fault| fault.at(place)) }
-    };
-    let error = run().err();
-    (events.into_iter().collect(), error)
+fn error(place: &Place, broken: Broken) -> Error {
+    match broken {
+        Broken::Frames(fault) => fuzzing::fault(place, fault),
+        Broken::Answer(fault) => place.unread(fault),
+    }
 }
 
-fn whole<W: Wire>(wire: &W, place: &Place, emulate: bool, body: &[u8]) -> Outcome {
-    let mut events = Events::default();
-    let error = decoder(wire, emulate).whole(body, &mut events).err().map(|fault| fault.at(place));
-    (events.into_iter().collect(), error)
+fn stream<W: Wire>(place: &Place, json_tool: bool, pieces: &[&[u8]]) -> Outcome {
+    let (events, broken) = replay::stream::<W>(rules(json_tool), pieces);
+    (events, broken.map(|broken| error(place, broken)))
+}
+
+fn whole<W: Wire>(place: &Place, json_tool: bool, body: &[u8]) -> Outcome {
+    let (events, broken) = replay::whole::<W>(rules(json_tool), body);
+    (events, broken.map(|broken| error(place, broken)))
 }

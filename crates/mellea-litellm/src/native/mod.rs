@@ -13,17 +13,21 @@ mod anthropic;
 mod backend;
 #[cfg(feature = "bedrock")]
 mod bedrock;
+mod block_text;
 #[cfg(any(feature = "anthropic", feature = "bedrock"))]
 mod claude;
 #[cfg(feature = "cohere")]
 mod cohere;
-mod decode;
+mod foreign;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 #[cfg(feature = "gemini")]
 mod gemini;
 mod options;
+#[cfg(any(test, fuzzing))]
+mod replay;
 mod schema;
+mod sse;
 mod turns;
 #[cfg(feature = "vertex")]
 mod vertex;

@@ -1,9 +1,9 @@
 //! What wires have in common in how they take options.
 
-use mellea_core::{ChatRequest, ErrorKind, Format, RequestOptions, Result, ToolChoice, Warning};
+use mellea_core::{ChatRequest, Error, ErrorKind, Format, RequestOptions, Result, ToolChoice, Warning};
+use mellea_wire::JSON_TOOL;
 use serde_json::{Map, Value};
 
-use super::decode::JSON_TOOL;
 use super::schema;
 
 /// The option that says how JSON is asked for: `native` or `tool`.
@@ -16,11 +16,6 @@ pub(crate) fn unsupported(option: &str, provider: &str) -> Warning {
 
 pub(crate) fn other(message: impl Into<String>) -> Warning {
     Warning::Other { message: message.into() }
-}
-
-/// Something about the answer, not about what was asked for.
-pub(crate) fn note(message: impl Into<String>) -> Warning {
-    Warning::Note { message: message.into() }
 }
 
 pub(crate) fn unconstrained(reason: impl Into<String>) -> Warning {
@@ -157,4 +152,9 @@ pub(crate) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
     if let Value::Object(fields) = object {
         fields.insert(name.to_owned(), value.into());
     }
+}
+
+/// An error for content that a wire cannot carry.
+pub(crate) fn cannot(provider: &str, what: &str) -> Error {
+    Error::unsupported(what.to_owned(), provider, format!("{provider} takes no {what}"))
 }

@@ -1,21 +1,23 @@
 //! What the tests of all families share: a simulated model, and streams that are cut anywhere.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use mellea_core::testing::conformance::Fixture;
 use mellea_core::testing::sample_value;
 use mellea_core::{
-    Backend, ChatRequest, Event, Format, Message, ModelOption, ModelOptions, RequestOptions, Result, Schema, Thinking,
+    Backend, ChatRequest, Event, Format, Message, ModelOption, ModelOptions, RequestOptions, Result, Schema, Thinking, ToolCall,
     ToolChoice, ToolSpec,
 };
 use mellea_http::testing::{Recorded, Reply, Server, Step};
-use mellea_http::{ClientSettings, Framer, Retry};
+use mellea_http::{ClientSettings, Retry};
+use mellea_wire::Rules;
 use serde_json::{Value, json};
 
-use super::Settings;
 use super::backend::{Plan, Wire};
-use super::decode::{Decoder, Events, Fault};
+use super::replay::Broken;
+use super::{Settings, replay};
 
 /// The key that no test may see.
 pub(super) const CANARY: &str = "key-canary-4711";
@@ -31,7 +33,7 @@ pub(super) fn corpus(path: &str) -> Vec<u8> {
 /// Settings for a model at this server, without pauses between attempts.
 pub(super) fn settings(provider: &str, model: &str, base: &str) -> Settings {
     let mut client = ClientSettings::default();
-    client.retry = Some(Retry::new().waits(std::time::Duration::ZERO, std::time::Duration::ZERO));
+    client.retry = Some(Retry::new().waits(Duration::ZERO, Duration::ZERO));
     Settings { api_key: Some(CANARY.into()), base_url: Some(base.to_owned()), client, ..Settings::new(provider, model) }
 }
 
@@ -76,55 +78,109 @@ pub(super) fn text(events: &[Event]) -> String {
 
 /// The body that a wire makes of a request, and its warnings.
 pub(super) fn body<W: Wire>(wire: &W, request: &ChatRequest) -> (Value, Vec<String>) {
-    let mut plan = wire.plan(request, request.options.extra.clone()).unwrap();
-    wire.fill(request, &mut plan).unwrap();
+    let plan = Plan::of(wire, &mut request.clone(), request.options.extra.clone()).unwrap();
     (Value::Object(plan.body), plan.warnings.iter().map(ToString::to_string).collect())
 }
 
+fn rules(json_tool: bool) -> Rules {
+    let mut rules = Rules::new();
+    rules.json_tool = json_tool;
+    rules
+}
+
 /// Decodes a stream that comes in these pieces.
-pub(super) fn decode<W: Wire>(wire: &W, emulate: bool, pieces: &[&[u8]]) -> (Vec<Event>, Option<String>) {
-    let plan = Plan { emulate, ..Plan::default() };
-    let (mut framer, mut decoder, mut events) = (W::Framer::default(), wire.decoder(&plan), Events::default());
-    let mut run = || -> Result<(), String> {
-        let fault = |fault: Fault| format!("{fault:?}");
-        for piece in pieces {
-            framer.push(piece);
-            while let Some(frame) = framer.next() {
-                decoder.frame(frame.map_err(|fault| format!("{fault:?}"))?, &mut events).map_err(fault)?;
-                if events.finished() {
-                    return Ok(());
-                }
-            }
-        }
-        if let Some(frame) = framer.finish() {
-            decoder.frame(frame.map_err(|fault| format!("{fault:?}"))?, &mut events).map_err(fault)?;
-        }
-        if events.finished() { Ok(()) } else { decoder.end(&mut events).map_err(fault) }
-    };
-    let error = run().err();
-    (events.into_iter().map(same_ids).collect(), error)
+pub(super) fn decode<W: Wire>(_: &W, json_tool: bool, pieces: &[&[u8]]) -> (Vec<Event>, Option<String>) {
+    settled(replay::stream::<W>(rules(json_tool), pieces))
+}
+
+/// Decodes a body that came whole.
+pub(super) fn whole<W: Wire>(_: &W, json_tool: bool, body: &[u8]) -> (Vec<Event>, Option<String>) {
+    settled(replay::whole::<W>(rules(json_tool), body))
 }
 
 /// Ids that are made up differ from run to run.
-fn same_ids(event: Event) -> Event {
-    match event {
+fn settled((events, broken): (Vec<Event>, Option<Broken>)) -> (Vec<Event>, Option<String>) {
+    fn same_ids(value: &mut Value) {
+        match value {
+            Value::String(text) if text.starts_with("call_") => "call_".clone_into(text),
+            Value::Array(items) => items.iter_mut().for_each(same_ids),
+            Value::Object(fields) => fields.values_mut().for_each(same_ids),
+            _ => {}
+        }
+    }
+    let events = events.into_iter().map(|event| match event {
         Event::ToolCall(mut call) if call.id.starts_with("call_") => {
-            call.id = "call_".to_owned();
+            "call_".clone_into(&mut call.id);
             Event::ToolCall(call)
         }
-        Event::Replay(_) | Event::ToolCall(_) => event,
+        Event::Replay(mut value) => {
+            same_ids(&mut value);
+            Event::Replay(value)
+        }
         other => other,
+    });
+    let fault = |broken| match broken {
+        Broken::Frames(fault) => format!("{fault:?}"),
+        Broken::Answer(fault) => format!("{fault:?}"),
+    };
+    (events.collect(), broken.map(fault))
+}
+
+/// Reads a stream by rules that are changed like this.
+pub(super) fn decode_by<W: Wire>(_: &W, change: impl FnOnce(&mut Rules), bytes: &[u8]) -> (Vec<Event>, Option<String>) {
+    let mut rules = Rules::new();
+    change(&mut rules);
+    settled(replay::stream::<W>(rules, &[bytes]))
+}
+
+/// The warnings in an answer, one after the other.
+pub(super) fn notes(events: &[Event]) -> String {
+    let warnings = events.iter().filter_map(|event| if let Event::Warning(warning) = event { Some(warning) } else { None });
+    warnings.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A conversation with a call that another provider's model made.
+pub(super) fn with_foreign_call() -> ChatRequest {
+    let call = ToolCall::with_id("functions.find:0", "find.it", json!({"city": "Oslo"}));
+    let mut asks = Message::assistant("");
+    asks.tool_calls = vec![call.clone()];
+    ChatRequest::new(vec![Message::user("Where?"), asks, Message::tool(&call, "there"), Message::user("And now?")])
+}
+
+/// Whether a backend hands an answer over soon, though the connection stays open and shows signs of life.
+pub(super) async fn is_handed_over(backend: &dyn Backend, server: &Server, events: Vec<Vec<u8>>) -> String {
+    let mut steps: Vec<_> = events.into_iter().map(Step::Send).collect();
+    for _ in 0..100 {
+        steps.extend([Step::Wait(Duration::from_millis(100)), Step::send(": ping\n\n")]);
     }
+    server.handle(move |_| Reply::stream("text/event-stream", steps.clone()));
+    let begun = Instant::now();
+    let got = self::events(backend, with_options("hi", |o| o.stream = true)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(matches!(got.last(), Some(Event::Finish(_))), "{got:?}");
+    text(&got)
+}
+
+/// A stream with one byte changed reads the same wherever it is cut.
+pub(super) fn same_in_any_cut<W: Wire>(wire: &W, json_tool: bool, bytes: &[u8], cuts: &[usize]) {
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    places.sort_unstable();
+    let (mut pieces, mut start) = (Vec::new(), 0);
+    for place in places.into_iter().chain([bytes.len()]) {
+        pieces.push(&bytes[start..place]);
+        start = place;
+    }
+    assert_eq!(decode(wire, json_tool, &pieces), decode(wire, json_tool, &[bytes]));
 }
 
 /// The events of a stream, which are the same wherever it is cut; a stream that ends too soon never
 /// is a success.
-pub(super) fn recorded<W: Wire>(wire: &W, emulate: bool, bytes: &[u8]) -> (Vec<Event>, Option<String>) {
-    let whole = decode(wire, emulate, &[bytes]);
+pub(super) fn recorded<W: Wire>(wire: &W, json_tool: bool, bytes: &[u8]) -> (Vec<Event>, Option<String>) {
+    let whole = decode(wire, json_tool, &[bytes]);
     for cut in 0..=bytes.len() {
         let (a, b) = bytes.split_at(cut);
-        assert_eq!(decode(wire, emulate, &[a, b]), whole, "cut at {cut}");
-        let (events, error) = decode(wire, emulate, &[a]);
+        assert_eq!(decode(wire, json_tool, &[a, b]), whole, "cut at {cut}");
+        let (events, error) = decode(wire, json_tool, &[a]);
         let finished = events.iter().any(|event| matches!(event, Event::Finish(_)));
         assert_eq!(finished, error.is_none(), "ended at {cut}: {events:?} {error:?}");
         if finished {
@@ -132,16 +188,8 @@ pub(super) fn recorded<W: Wire>(wire: &W, emulate: bool, bytes: &[u8]) -> (Vec<E
         }
     }
     let bytes: Vec<&[u8]> = bytes.chunks(1).collect();
-    assert_eq!(decode(wire, emulate, &bytes), whole, "byte by byte");
+    assert_eq!(decode(wire, json_tool, &bytes), whole, "byte by byte");
     whole
-}
-
-/// Decodes a body that came whole.
-pub(super) fn whole<W: Wire>(wire: &W, emulate: bool, body: &[u8]) -> (Vec<Event>, Option<String>) {
-    let plan = Plan { emulate, ..Plan::default() };
-    let mut events = Events::default();
-    let error = wire.decoder(&plan).whole(body, &mut events).err().map(|fault| format!("{fault:?}"));
-    (events.into_iter().map(same_ids).collect(), error)
 }
 
 /// An answer, put together: what streamed and unstreamed must have in common.

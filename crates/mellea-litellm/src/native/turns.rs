@@ -2,7 +2,6 @@
 //! message beside them.
 
 use mellea_core::{Content, Message, Role};
-use serde_json::{Value, json};
 
 /// A conversation in turns.
 #[derive(Debug, Default)]
@@ -49,11 +48,6 @@ pub(crate) fn is_blank(content: &Content) -> bool {
     content.as_text().is_some_and(|text| text.trim().is_empty())
 }
 
-/// A call's arguments as the object that wires want, even if the model wrote none.
-pub(crate) fn arguments(arguments: &Value) -> Value {
-    if arguments.is_object() { arguments.clone() } else { json!({ "arguments": arguments }) }
-}
-
 /// The names of tools that the conversation speaks of and that are not offered; wires refuse calls of
 /// tools that they do not know.
 pub(crate) fn forgotten<'a>(messages: impl IntoIterator<Item = &'a Message>, tools: &[mellea_core::ToolSpec]) -> Vec<&'a str> {
@@ -70,6 +64,7 @@ pub(crate) fn forgotten<'a>(messages: impl IntoIterator<Item = &'a Message>, too
 #[cfg(test)]
 mod tests {
     use mellea_core::ToolCall;
+    use serde_json::json;
 
     use super::*;
 

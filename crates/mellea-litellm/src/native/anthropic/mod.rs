@@ -71,14 +71,11 @@ impl Messages {
     }
 }
 
-#[cfg(fuzzing)]
-pub(super) fn fuzzed() -> impl Wire {
-    Messages { provider: String::new(), model: String::new(), version: String::new(), host: Host::Anthropic }
-}
-
 impl Wire for Messages {
     type Framer = SseFramer;
     type Decoder = MessageDecoder;
+
+    const FITS_CALLS: bool = true;
 
     fn capabilities(&self) -> Capabilities {
         let mut can = Capabilities::default();
@@ -114,10 +111,6 @@ impl Wire for Messages {
             #[cfg(feature = "vertex")]
             Host::Vertex(path) => client.post(format!("{path}:{}", if stream { "streamRawPredict" } else { "rawPredict" })),
         }
-    }
-
-    fn decoder(&self, plan: &Plan) -> MessageDecoder {
-        MessageDecoder::new(plan.emulate)
     }
 
     fn explain(&self, error: Error) -> Error {

@@ -1,12 +1,13 @@
 //! Requests in the form of the Messages API.
 
 use mellea_core::{ChatRequest, Content, Image, Message, Result, Role, ToolChoice};
+use mellea_wire::JSON_TOOL;
+use mellea_wire::json::object;
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
-use super::super::claude::{self, LIMITS, MAX_TOKENS, temperature, thinking};
-use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, overlay, put, set, unsupported};
+use super::super::claude::{self, LIMITS};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, cannot, overlay, put, set, unsupported};
 use super::super::turns::{self, Turn};
 use super::{Host, Messages};
 
@@ -21,7 +22,7 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
     let warnings = &mut plan.warnings;
     let native = if facts.schemas { Ok(()) } else { Err(options::NO_SCHEMAS.to_owned()) };
     let form = options::structured(request, &mut extra, native, &LIMITS, provider, warnings)?;
-    plan.emulate = matches!(form, Structured::Tool(_));
+    plan.json_tool = matches!(form, Structured::Tool(_));
 
     let body = &mut plan.body;
     match &wire.host {
@@ -29,10 +30,11 @@ pub(super) fn plan(wire: &Messages, request: &ChatRequest, mut extra: Map<String
         #[cfg(feature = "vertex")]
         Host::Vertex(_) => put(body, "anthropic_version", Some(wire.version.as_str())),
     }
-    let thinking = thinking(facts, options.thinking, options.max_new_tokens, warnings);
-    body.insert("max_tokens".to_owned(), options.max_new_tokens.unwrap_or(MAX_TOKENS + thinking.budget).into());
-    let thinks = thinking.field.as_ref().is_some_and(|field| field["type"] != "disabled");
-    put(body, "temperature", options.temperature.and_then(|t| temperature(t, facts, thinks, provider, warnings)));
+    let thinking = claude::thinking(facts, options, warnings);
+    body.insert("max_tokens".to_owned(), thinking.max_tokens.into());
+    let temperature = claude::temperature(options, facts, thinking.is_on(), provider, warnings);
+    claude::one_of_two(facts, &wire.model, temperature, &["top_p"], &mut extra, warnings);
+    put(body, "temperature", temperature);
     put(body, "stop_sequences", claude::stops(options, provider, warnings));
     put(body, "thinking", thinking.field);
     let mut output = Map::new();
@@ -201,7 +203,7 @@ fn assistant(message: &Message, wire: &Messages, out: &mut Vec<Value>) -> Result
         out.push(block(part, wire)?);
     }
     for call in &message.tool_calls {
-        let input = turns::arguments(&call.arguments);
+        let input = object(&call.arguments);
         out.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
     }
     Ok(())

@@ -1,24 +1,25 @@
-//! Answers of the Messages API, streamed or whole, as events.
+//! Answers of the Messages API, streamed or whole.
 
-use mellea_core::{Event, FinishReason, ToolCall};
 use mellea_http::SseEvent;
+use mellea_wire::json::object;
+use mellea_wire::{Answer, CallPiece, Decoder, Fault, error_in};
 use serde_json::{Map, Value, json};
 
-use super::super::decode::{Decoder, Emulation, Events, Fault, read};
-use super::super::options::note;
-use super::wire::{Delta, Message, StreamEvent, Tokens, finish};
+use super::super::block_text::BlockText;
+use super::super::sse;
+use super::wire::{Delta, Message, StreamEvent, Tokens};
 
 /// The most blocks that one answer may have.
 const MAX_BLOCKS: usize = 1024;
 
+/// The fields that only an answer has, whole or in part.
+const ANSWERS: [&str; 5] = ["content", "content_block", "delta", "usage", "stop_reason"];
+
 /// Decodes one answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct MessageDecoder {
-    emulation: Emulation,
     blocks: Vec<Block>,
     tokens: Tokens,
-    stop: Option<String>,
-    called: bool,
 }
 
 /// A block as it grows.
@@ -26,12 +27,12 @@ pub(in super::super) struct MessageDecoder {
 struct Block {
     index: u64,
     open: bool,
-    /// As it began; what came in pieces is put in when it closes.
+    /// As it began; what came in pieces is put in at the end.
     fields: Map<String, Value>,
     kind: Kind,
     /// Text or thoughts.
-    text: String,
-    /// Arguments.
+    text: BlockText,
+    /// Arguments that no tool of the caller's gets.
     json: String,
     signature: String,
 }
@@ -48,235 +49,256 @@ enum Kind {
 }
 
 impl MessageDecoder {
-    pub(in super::super) fn new(emulate: bool) -> Self {
-        Self { emulation: Emulation::new(emulate), blocks: Vec::new(), tokens: Tokens::default(), stop: None, called: false }
-    }
-
-    fn open(&mut self, index: u64, fields: Map<String, Value>, out: &mut Events) -> Result<(), Fault> {
+    fn open(&mut self, index: u64, fields: Map<String, Value>, answer: &mut Answer) -> Result<(), Fault> {
         if self.blocks.len() >= MAX_BLOCKS {
             return Err(Fault::malformed("content", format!("it has more than {MAX_BLOCKS} blocks")));
         }
         // A gateway that does not close a block closes it by beginning another in its place.
-        self.close(Some(index), out);
-        let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (mut text, signature) = (String::new(), field("signature"));
+        self.close(Some(index), answer);
+        let field = |name: &str| match fields.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let mut text = BlockText::default();
         let kind = match field("type").as_str() {
             "text" => {
-                text = field("text");
-                self.emulation.text(text.clone(), out);
+                answer.text(text.start(field("text")));
                 Kind::Text
             }
             "thinking" => {
-                text = field("thinking");
-                out.push(Event::Thinking(text.clone()));
+                answer.thinking(text.start(field("thinking")));
                 Kind::Thinking
             }
-            "tool_use" if self.emulation.is_answer(&field("name")) => {
-                if self.emulation.call(out) {
+            "tool_use" if answer.is_json_call(&field("name")) => {
+                if answer.begin_json() {
                     Kind::Answer
                 } else {
-                    out.push(Event::Warning(note("the answer came twice; the first one counts")));
                     Kind::Other
                 }
             }
-            "tool_use" => Kind::Call,
+            "tool_use" => {
+                let id = field("id");
+                let known =
+                    |block: &&mut Block| block.kind == Kind::Call && !id.is_empty() && block.fields.get("id") == fields.get("id");
+                if let Some(again) = self.blocks.iter_mut().find(known) {
+                    (again.open, again.index) = (true, index);
+                    return Ok(());
+                }
+                let place = self.blocks.len();
+                let call = CallPiece {
+                    index: Some(index),
+                    id: Some(id),
+                    name: Some(field("name")),
+                    arguments: fields.get("input").cloned(),
+                    extra: Some(place.into()),
+                };
+                answer.call(call, place)?;
+                Kind::Call
+            }
             _ => Kind::Other,
         };
+        let signature = field("signature");
         self.blocks.push(Block { index, open: true, fields, kind, text, json: String::new(), signature });
         Ok(())
     }
 
-    fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Events) {
+    fn delta(&mut self, index: u64, delta: Delta<'_>, answer: &mut Answer) -> Result<(), Fault> {
         let block = self.blocks.iter_mut().rev().find(|block| block.index == index && block.open);
         let Some(block) = block else {
             // A gateway that leaves out the start of a block still sends its text.
-            if let Some(text) = delta.text {
-                self.emulation.text(text.into_owned(), out);
-            }
-            return;
+            answer.text(delta.text.unwrap_or_default());
+            answer.thinking(delta.thinking.unwrap_or_default());
+            return Ok(());
         };
         if let Some(text) = delta.text {
-            block.text.push_str(&text);
-            self.emulation.text(text.into_owned(), out);
+            let text = text.into_owned();
+            answer.text(if block.kind == Kind::Text { block.text.piece(text) } else { text });
         }
         if let Some(thought) = delta.thinking {
-            block.text.push_str(&thought);
-            out.push(Event::Thinking(thought.into_owned()));
+            let thought = thought.into_owned();
+            answer.thinking(if block.kind == Kind::Thinking { block.text.piece(thought) } else { thought });
         }
         if let Some(signature) = delta.signature {
             block.signature.push_str(&signature);
         }
-        if let Some(piece) = delta.partial_json {
-            block.json.push_str(&piece);
-            if block.kind == Kind::Answer {
-                out.text(piece);
+        let Some(piece) = delta.partial_json else { return Ok(()) };
+        match block.kind {
+            Kind::Call => {
+                let piece = Value::String(piece.into_owned());
+                answer.call(CallPiece { index: Some(index), arguments: Some(piece), ..CallPiece::default() }, 0)?;
+            }
+            Kind::Answer => {
+                block.json.push_str(&piece);
+                answer.json_text(piece);
+            }
+            Kind::Text | Kind::Thinking | Kind::Other => block.json.push_str(&piece),
+        }
+        Ok(())
+    }
+
+    /// Closes the block at this index, or all.
+    fn close(&mut self, index: Option<u64>, answer: &mut Answer) {
+        for block in self.blocks.iter_mut().filter(|block| block.open && index.is_none_or(|index| index == block.index)) {
+            block.open = false;
+            match block.kind {
+                Kind::Text => answer.text(block.text.end()),
+                Kind::Thinking => answer.thinking(block.text.end()),
+                // What did not come in pieces came as a whole.
+                Kind::Answer if block.json.is_empty() => {
+                    answer.json_text(block.fields.get("input").map(Value::to_string).unwrap_or_default());
+                }
+                Kind::Answer | Kind::Call | Kind::Other => {}
             }
         }
     }
 
-    /// Closes the block at this index, or all.
-    fn close(&mut self, index: Option<u64>, out: &mut Events) {
-        let open = |block: &&mut Block| block.open && index.is_none_or(|index| index == block.index);
-        for block in self.blocks.iter_mut().filter(open) {
-            self.called |= block.close(out);
-        }
+    fn begin(&mut self, message: &mut Message, answer: &mut Answer) {
+        answer.id(message.id.take().unwrap_or_default());
+        answer.model(message.model.take().unwrap_or_default());
+        self.usage(message.usage, answer);
     }
 
-    fn meta(&mut self, message: &mut Message, out: &mut Events) {
-        if let Some(id) = message.id.take() {
-            out.push(Event::ResponseId(id));
-        }
-        if let Some(model) = message.model.take().filter(|model| !model.is_empty()) {
-            out.push(Event::Model(model));
-        }
-        self.usage(message.usage, out);
-    }
-
-    fn usage(&mut self, tokens: Option<Tokens>, out: &mut Events) {
+    fn usage(&mut self, tokens: Option<Tokens>, answer: &mut Answer) {
         if let Some(tokens) = tokens {
             self.tokens.update(tokens);
-            out.push(Event::Usage(self.tokens.usage()));
+            answer.usage(self.tokens.usage());
         }
     }
 
-    fn stopped(&mut self, reason: Option<String>, details: Option<&Value>, out: &mut Events) {
+    fn stopped(&mut self, reason: Option<&str>, details: Option<&Value>, answer: &mut Answer) -> Result<(), Fault> {
         if let Some(why) = details.and_then(|details| details.get("explanation")?.as_str()) {
-            out.push(Event::Warning(note(format!("the provider refused: {why}"))));
+            answer.note(format!("the provider refused: {why}"));
         }
-        self.stop = reason.or(self.stop.take());
+        let Some(reason) = reason else { return Ok(()) };
+        self.close(None, answer);
+        answer.finish(reason)
     }
 
-    /// The answer is complete.
-    fn finish(&mut self, out: &mut Events) {
-        self.close(None, out);
-        self.emulation.finish(out);
-        // Thoughts must come back with the calls they led to, exactly as they were.
-        if self.called && self.blocks.iter().any(|block| matches!(block.kind, Kind::Thinking | Kind::Other)) {
-            let blocks = std::mem::take(&mut self.blocks).into_iter().filter(Block::is_worth_keeping);
-            let blocks: Vec<_> = blocks.map(|block| Value::Object(block.fields)).collect();
-            out.push(Event::Replay(json!({ "anthropic": blocks })));
-        }
-        let reason = match self.stop.as_deref().map(finish) {
-            Some(FinishReason::ToolCalls) if self.emulation.called() && !self.called => FinishReason::Stop,
-            Some(reason) => reason,
-            None if self.called => FinishReason::ToolCalls,
-            None => FinishReason::Stop,
-        };
-        out.push(Event::Finish(reason));
+    /// A whole message after its pieces, as some gateways send it.
+    fn repeated(message: Option<&Message>, answer: &mut Answer) {
+        let content = message.and_then(|message| message.content.as_deref()).unwrap_or_default();
+        let all = |name: &str| content.iter().filter_map(|block| block.get(name)?.as_str()).collect::<String>();
+        answer.whole_thinking(&all("thinking"));
+        answer.whole_text(&all("text"));
     }
 }
 
+/// The error that is sent in an answer's place.
+fn refused(text: &str, answer: &mut Answer) -> Result<(), Fault> {
+    let mut spare = String::new();
+    let value: Value = answer.read(text, &mut spare)?;
+    error_in(&value, &ANSWERS).map_or(Ok(()), |error| Err(Fault::Refused(error)))
+}
+
 impl Block {
-    /// The block is complete: whether it is a call.
-    fn close(&mut self, out: &mut Events) -> bool {
-        self.open = false;
+    /// The block as it must come back.
+    fn kept(mut self) -> Option<Value> {
         let mut set = |name: &str, value: String| {
             self.fields.insert(name.to_owned(), value.into());
         };
         match self.kind {
-            Kind::Text => set("text", std::mem::take(&mut self.text)),
-            Kind::Thinking => {
-                set("thinking", std::mem::take(&mut self.text));
-                set("signature", std::mem::take(&mut self.signature));
-            }
-            Kind::Answer => {
-                // What did not come in pieces came as a whole.
-                if self.json.is_empty() {
-                    out.text(self.fields.get("input").map(Value::to_string).unwrap_or_default());
+            Kind::Text => {
+                let text = self.text.take();
+                if text.trim().is_empty() {
+                    // The interface refuses texts without anything to read.
+                    return None;
                 }
+                set("text", text);
             }
-            Kind::Call => {
-                let arguments = match (self.json.is_empty(), self.fields.get("input")) {
-                    (false, _) => Value::String(std::mem::take(&mut self.json)),
-                    (true, Some(input)) => input.clone(),
-                    (true, None) => json!({}),
-                };
-                let field = |name: &str| self.fields.get(name).and_then(Value::as_str).unwrap_or_default();
-                let call = match field("id") {
-                    "" => ToolCall::new(field("name"), arguments),
-                    id => ToolCall::with_id(id, field("name"), arguments),
-                };
-                self.fields.insert("id".to_owned(), call.id.as_str().into());
-                self.fields.insert("input".to_owned(), super::super::turns::arguments(&call.arguments));
-                out.push(Event::ToolCall(call));
-                return true;
+            Kind::Thinking => {
+                set("thinking", self.text.take());
+                set("signature", self.signature);
             }
             Kind::Other => {
                 if let Ok(input) = serde_json::from_str::<Value>(&self.json) {
                     self.fields.insert("input".to_owned(), input);
                 }
             }
+            Kind::Call | Kind::Answer => {}
         }
-        false
-    }
-
-    /// The interface refuses texts without anything to read.
-    fn is_worth_keeping(&self) -> bool {
-        self.kind != Kind::Text || self.fields.get("text").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
+        Some(Value::Object(self.fields))
     }
 }
 
 impl Decoder for MessageDecoder {
     type Frame = SseEvent;
 
-    fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
-        out.count(frame.data.len())?;
-        let event: StreamEvent<'_> = match serde_json::from_str(&frame.data) {
-            Ok(event) => event,
-            Err(_) if frame.name == "error" => return Err(Fault::Refused(json!({ "error": { "message": frame.data } }))),
-            Err(error) => {
-                out.skip(&error);
-                return Ok(());
-            }
-        };
-        if let Some(error) = event.error.filter(|error| !error.is_null()) {
-            return Err(Fault::Refused(json!({ "error": error })));
+    fn frame(&mut self, frame: SseEvent, answer: &mut Answer) -> Result<(), Fault> {
+        let Some(text) = sse::json(&frame, answer)? else { return Ok(()) };
+        let mut spare = String::new();
+        let event: StreamEvent<'_> = answer.read(text, &mut spare)?;
+        if event.error.is_some() {
+            refused(text, answer)?;
         }
-        match event.kind.as_ref() {
-            "message_start" => {
-                let mut message = event.message.unwrap_or_default();
-                self.meta(&mut message, out);
-            }
+        let kind = if event.kind.is_empty() { frame.name.as_str() } else { event.kind.as_ref() };
+        match kind {
+            "message_start" => self.begin(&mut event.message.unwrap_or_default(), answer),
             "content_block_start" => {
                 if let Some(Value::Object(block)) = event.content_block {
-                    self.open(event.index, block, out)?;
+                    self.open(event.index, block, answer)?;
                 }
             }
-            "content_block_delta" => self.delta(event.index, event.delta.unwrap_or_default(), out),
-            "content_block_stop" => self.close(Some(event.index), out),
+            "content_block_delta" => self.delta(event.index, event.delta.unwrap_or_default(), answer)?,
+            "content_block_stop" => self.close(Some(event.index), answer),
             "message_delta" => {
                 let delta = event.delta.unwrap_or_default();
-                self.usage(event.usage, out);
-                self.stopped(delta.stop_reason.map(std::borrow::Cow::into_owned), delta.stop_details.as_ref(), out);
+                self.usage(event.usage, answer);
+                Self::repeated(event.message.as_ref(), answer);
+                self.stopped(delta.stop_reason.as_deref(), delta.stop_details.as_ref(), answer)?;
             }
-            "message_stop" => self.finish(out),
-            // `ping`, and whatever will come.
-            _ => {}
+            "message_stop" => {
+                self.close(None, answer);
+                Self::repeated(event.message.as_ref(), answer);
+                answer.end();
+            }
+            "ping" => {}
+            // Whatever will come, or an error in a form of a gateway's own.
+            _ => refused(text, answer)?,
         }
         Ok(())
     }
 
-    fn whole(&mut self, body: &[u8], out: &mut Events) -> Result<(), Fault> {
-        let mut message: Message = read(body)?;
+    fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        let mut spare = String::new();
+        let mut message: Message = answer.read_body(body, &mut spare)?;
+        if message.content.is_none() || message.error.is_some() {
+            let value: Value = answer.read_body(body, &mut spare)?;
+            if let Some(error) = error_in(&value, &ANSWERS) {
+                return Err(Fault::Refused(error));
+            }
+        }
         let Some(content) = message.content.take() else {
             return Err(Fault::malformed("content", "there is none"));
         };
-        self.meta(&mut message, out);
+        self.begin(&mut message, answer);
         for (index, block) in (0..).zip(content) {
             if let Value::Object(block) = block {
-                self.open(index, block, out)?;
+                self.open(index, block, answer)?;
+                self.close(Some(index), answer);
             }
         }
-        self.stopped(message.stop_reason, message.stop_details.as_ref(), out);
-        self.finish(out);
-        Ok(())
+        self.stopped(message.stop_reason.as_deref(), message.stop_details.as_ref(), answer)
     }
 
-    fn end(&mut self, out: &mut Events) -> Result<(), Fault> {
-        if self.stop.is_none() {
-            return Err(out.incomplete());
+    fn size(frame: &SseEvent) -> usize {
+        frame.data.len()
+    }
+
+    fn conclude(&mut self, extra: Map<String, Value>, answer: &mut Answer) {
+        // Thoughts must come back with the calls they led to, exactly as they were.
+        let kept = self.blocks.iter().any(|block| matches!(block.kind, Kind::Thinking | Kind::Other));
+        if answer.calls().is_empty() || !kept {
+            return;
         }
-        self.finish(out);
-        Ok(())
+        for call in answer.calls() {
+            let place = extra.get(&call.id).and_then(Value::as_u64).and_then(|place| usize::try_from(place).ok());
+            if let Some(block) = place.and_then(|place| self.blocks.get_mut(place)) {
+                block.fields.insert("id".to_owned(), call.id.as_str().into());
+                block.fields.insert("input".to_owned(), object(&call.arguments));
+            }
+        }
+        let blocks: Vec<Value> = std::mem::take(&mut self.blocks).into_iter().filter_map(Block::kept).collect();
+        answer.replay(json!({ "anthropic": blocks }));
     }
 }

@@ -2,28 +2,29 @@
 
 use std::borrow::Cow;
 
-use mellea_core::{FinishReason, Usage};
+use mellea_core::Usage;
+use mellea_wire::json::{maybe, or_default};
+use mellea_wire::objects;
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::super::decode::{lenient, tokens};
 
 /// One event of a stream. Unknown ones have a `kind` that nobody asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct StreamEvent<'a> {
-    #[serde(rename = "type", borrow)]
+    #[serde(rename = "type", borrow, deserialize_with = "or_default")]
     pub(super) kind: Cow<'a, str>,
+    #[serde(deserialize_with = "or_default")]
     pub(super) index: u64,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) delta: Option<Delta<'a>>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) content_block: Option<Value>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) message: Option<Message>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) usage: Option<Tokens>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) error: Option<Value>,
 }
 
@@ -31,17 +32,17 @@ pub(super) struct StreamEvent<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Delta<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) text: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) partial_json: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) thinking: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) signature: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "maybe")]
     pub(super) stop_reason: Option<Cow<'a, str>>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) stop_details: Option<Value>,
 }
 
@@ -49,49 +50,54 @@ pub(super) struct Delta<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Message {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) id: Option<String>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) model: Option<String>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) content: Option<Vec<Value>>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) stop_reason: Option<String>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) stop_details: Option<Value>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     pub(super) usage: Option<Tokens>,
+    #[serde(deserialize_with = "maybe")]
+    pub(super) error: Option<Value>,
 }
 
-/// Tokens used; later reports replace earlier ones, number by number.
+/// Tokens used; later reports replace earlier ones, number by number, but for zeros.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Tokens {
-    #[serde(deserialize_with = "tokens")]
+    #[serde(deserialize_with = "maybe")]
     input_tokens: Option<u64>,
-    #[serde(deserialize_with = "tokens")]
+    #[serde(deserialize_with = "maybe")]
     output_tokens: Option<u64>,
-    #[serde(deserialize_with = "tokens")]
+    #[serde(deserialize_with = "maybe")]
     cache_creation_input_tokens: Option<u64>,
-    #[serde(deserialize_with = "tokens")]
+    #[serde(deserialize_with = "maybe")]
     cache_read_input_tokens: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "maybe")]
     output_tokens_details: Option<Details>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
-    #[serde(deserialize_with = "tokens")]
+    #[serde(deserialize_with = "maybe")]
     thinking_tokens: Option<u64>,
 }
 
+objects!(Delta<'de>, Message, Tokens, Details);
+
 impl Tokens {
     pub(super) fn update(&mut self, later: Self) {
-        self.input_tokens = later.input_tokens.or(self.input_tokens);
-        self.output_tokens = later.output_tokens.or(self.output_tokens);
-        self.cache_creation_input_tokens = later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
-        self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
+        let newer = |later: Option<u64>, known: Option<u64>| later.filter(|n| *n > 0).or(known).or(later);
+        self.input_tokens = newer(later.input_tokens, self.input_tokens);
+        self.output_tokens = newer(later.output_tokens, self.output_tokens);
+        self.cache_creation_input_tokens = newer(later.cache_creation_input_tokens, self.cache_creation_input_tokens);
+        self.cache_read_input_tokens = newer(later.cache_read_input_tokens, self.cache_read_input_tokens);
         self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
     }
 
@@ -105,16 +111,5 @@ impl Tokens {
         usage.cached_tokens = cached;
         usage.reasoning_tokens = self.output_tokens_details.and_then(|details| details.thinking_tokens);
         usage
-    }
-}
-
-/// Why the model stopped.
-pub(super) fn finish(reason: &str) -> FinishReason {
-    match reason {
-        "end_turn" | "stop_sequence" => FinishReason::Stop,
-        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
-        "tool_use" => FinishReason::ToolCalls,
-        "refusal" => FinishReason::ContentFilter,
-        other => FinishReason::Other(other.to_owned()),
     }
 }

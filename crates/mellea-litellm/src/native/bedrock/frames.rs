@@ -14,7 +14,7 @@ const CHECKSUM: usize = 4;
 
 /// One message of an event stream; headers that say nothing of use are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Message {
+pub(in super::super) struct Message {
     /// `event`, `exception` or `error`.
     pub(super) kind: String,
     /// Which event or exception, or an error's code.
@@ -26,7 +26,7 @@ pub(super) struct Message {
 
 /// Cuts bytes into messages.
 #[derive(Debug, Default)]
-pub(super) struct EventFramer {
+pub(in super::super) struct EventFramer {
     bytes: Vec<u8>,
     start: usize,
 }

@@ -63,7 +63,7 @@ fn backend_in(mut settings: Settings, env: &dyn Fn(&str) -> Option<String>) -> R
 
 /// The Converse wire.
 #[derive(Clone, Debug)]
-struct Converse {
+pub(super) struct Converse {
     provider: String,
     model: String,
 }
@@ -97,14 +97,11 @@ impl Converse {
     }
 }
 
-#[cfg(fuzzing)]
-pub(super) fn fuzzed() -> impl Wire {
-    Converse { provider: String::new(), model: String::new() }
-}
-
 impl Wire for Converse {
     type Framer = EventFramer;
     type Decoder = ConverseDecoder;
+
+    const FITS_CALLS: bool = true;
 
     fn capabilities(&self) -> Capabilities {
         let mut can = Capabilities::default();
@@ -137,10 +134,6 @@ impl Wire for Converse {
     fn call(&self, client: &Client, stream: bool) -> Request {
         let operation = if stream { "converse-stream" } else { "converse" };
         client.post(format!("model/{}/{operation}", encoded(&self.model)))
-    }
-
-    fn decoder(&self, plan: &Plan) -> ConverseDecoder {
-        ConverseDecoder::new(plan.emulate)
     }
 
     fn explain(&self, error: Error) -> Error {

@@ -1,12 +1,13 @@
 //! Requests in the form of the Converse API.
 
 use mellea_core::{ChatRequest, Content, ErrorKind, Message, Result, Role, Schema, Thinking, ToolChoice, Warning};
+use mellea_wire::JSON_TOOL;
+use mellea_wire::json::object;
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
-use super::super::claude::{self, LIMITS, MAX_TOKENS};
-use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, set, unsupported};
+use super::super::claude::{self, LIMITS};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, cannot, nest, other, put, set, unsupported};
 use super::super::turns::{self, Turn};
 use super::Converse;
 
@@ -37,14 +38,15 @@ pub(super) fn plan(wire: &Converse, request: &ChatRequest, mut extra: Map<String
     let warnings = &mut plan.warnings;
     let native = if wire.has_schemas() { Ok(()) } else { Err(options::NO_SCHEMAS.to_owned()) };
     let form = options::structured(request, &mut extra, native, &LIMITS, provider, warnings)?;
-    plan.emulate = matches!(form, Structured::Tool(_));
+    plan.json_tool = matches!(form, Structured::Tool(_));
 
     let asked = thinking(wire, request, warnings);
     let mut config = Map::new();
     put(&mut config, "maxTokens", options.max_new_tokens.or(asked.max_tokens));
     if wire.is_claude() {
         let facts = claude::facts(&wire.model);
-        let temperature = options.temperature.and_then(|t| claude::temperature(t, facts, asked.on, provider, warnings));
+        let temperature = claude::temperature(options, facts, asked.on, provider, warnings);
+        claude::one_of_two(facts, &wire.model, temperature, &["top_p", "topP"], &mut extra, warnings);
         put(&mut config, "temperature", temperature);
         put(&mut config, "stopSequences", claude::stops(options, provider, warnings));
         if !facts.sampling {
@@ -114,9 +116,9 @@ fn thinking(wire: &Converse, request: &ChatRequest, warnings: &mut Vec<Warning>)
         _ => Some("medium"),
     };
     if wire.is_claude() {
-        let thinking = claude::thinking(claude::facts(&wire.model), Some(wish), request.options.max_new_tokens, warnings);
-        asked.on = level.is_some() && thinking.field.is_some();
-        asked.max_tokens = (thinking.budget > 0).then_some(MAX_TOKENS + thinking.budget);
+        let thinking = claude::thinking(claude::facts(&wire.model), &request.options, warnings);
+        asked.on = thinking.is_on();
+        asked.max_tokens = asked.on.then_some(thinking.max_tokens);
         asked.effort = thinking.effort;
         put(&mut asked.fields, "thinking", thinking.field);
     } else if wire.model.contains("openai.") {
@@ -261,7 +263,7 @@ fn assistant(message: &Message, wire: &Converse, out: &mut Vec<Value>) -> Result
         block(part, wire, out)?;
     }
     for call in &message.tool_calls {
-        let input = turns::arguments(&call.arguments);
+        let input = object(&call.arguments);
         out.push(json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": input}}));
     }
     Ok(())

@@ -1,25 +1,23 @@
-//! Answers of the Converse API, streamed or whole, as events.
+//! Answers of the Converse API, streamed or whole.
 
-use mellea_core::{Event, FinishReason, ToolCall};
+use mellea_core::ToolCall;
+use mellea_wire::json::object;
+use mellea_wire::{Answer, CallPiece, Decoder, Fault, error_in};
 use serde_json::{Map, Value, json};
 
-use super::super::decode::{Decoder, Emulation, Events, Fault};
-use super::super::options::{note, set};
-use super::super::turns;
+use super::super::block_text::BlockText;
+use super::super::options::set;
 use super::frames::Message;
-use super::wire::{Answer, Delta, StreamEvent, Tokens, finish};
+use super::wire::{self, Delta, Reply, StreamEvent, Tokens, ToolUse};
 
 /// The most blocks that one answer may have.
 const MAX_BLOCKS: usize = 1024;
 
 /// Decodes one answer.
-#[derive(Debug)]
-pub(super) struct ConverseDecoder {
-    emulation: Emulation,
+#[derive(Debug, Default)]
+pub(in super::super) struct ConverseDecoder {
     blocks: Vec<Block>,
-    stop: Option<String>,
-    called: bool,
-    reasoned: bool,
+    stopped: bool,
 }
 
 /// A block as it grows; texts and thoughts have no start of their own.
@@ -28,21 +26,18 @@ struct Block {
     index: u64,
     open: bool,
     kind: Kind,
-    /// Text, thoughts, or a call's arguments.
-    text: String,
+    text: BlockText,
     signature: String,
     /// Base64, see [`join_base64`].
     redacted: Vec<String>,
+    call: Option<ToolCall>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Text,
     Reasoning,
-    Call {
-        id: String,
-        name: String,
-    },
+    Call,
     /// A call whose arguments are the answer.
     Answer,
     /// A second answer, or something unknown.
@@ -50,25 +45,21 @@ enum Kind {
 }
 
 impl ConverseDecoder {
-    pub(super) fn new(emulate: bool) -> Self {
-        Self { emulation: Emulation::new(emulate), blocks: Vec::new(), stop: None, called: false, reasoned: false }
-    }
-
     fn open(&mut self, index: u64, kind: Kind) -> Result<&mut Block, Fault> {
         if self.blocks.len() >= MAX_BLOCKS {
             return Err(Fault::malformed("output.message.content", format!("it has more than {MAX_BLOCKS} blocks")));
         }
-        self.blocks.push(Block { index, open: true, kind, text: String::new(), signature: String::new(), redacted: Vec::new() });
+        let (text, signature, redacted) = (BlockText::default(), String::new(), Vec::new());
+        self.blocks.push(Block { index, open: true, kind, text, signature, redacted, call: None });
         self.blocks.last_mut().ok_or(Fault::Interrupted)
     }
 
     /// The open block of this kind at this place, or a new one.
     fn at(&mut self, index: u64, kind: Kind) -> Result<&mut Block, Fault> {
-        let fits = |block: &Block| match (&kind, &block.kind) {
-            (Kind::Text, Kind::Text) | (Kind::Reasoning, Kind::Reasoning) => true,
+        let fits = |block: &Block| match (kind, block.kind) {
             // Whatever was opened for arguments.
-            (Kind::Other, Kind::Call { .. } | Kind::Answer | Kind::Other) => true,
-            _ => false,
+            (Kind::Other, Kind::Call | Kind::Answer) => true,
+            (wanted, found) => wanted == found,
         };
         match self.blocks.iter().rposition(|block| block.open && block.index == index && fits(block)) {
             Some(found) => self.blocks.get_mut(found).ok_or(Fault::Interrupted),
@@ -76,137 +67,111 @@ impl ConverseDecoder {
         }
     }
 
-    fn call(&mut self, index: u64, start: &Value, out: &mut Events) -> Result<&mut Block, Fault> {
-        let field = |name: &str| start.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let kind = if self.emulation.is_answer(&field("name")) {
-            if self.emulation.call(out) {
-                Kind::Answer
-            } else {
-                out.push(Event::Warning(note("the answer came twice; the first one counts")));
-                Kind::Other
+    fn call(&mut self, index: u64, call: ToolUse, answer: &mut Answer) -> Result<(), Fault> {
+        if answer.is_json_call(&call.name) {
+            let kind = if answer.begin_json() { Kind::Answer } else { Kind::Other };
+            if let (Kind::Answer, Some(input)) = (kind, &call.input) {
+                answer.json_text(input.to_string());
             }
-        } else {
-            let id = field("toolUseId");
-            // Made here, so that the call and what is kept of it agree.
-            let id = if id.is_empty() { ToolCall::new("", json!({})).id } else { id };
-            Kind::Call { id, name: field("name") }
+            return self.open(index, kind).map(|_| ());
+        }
+        let place = self.blocks.len();
+        let piece = CallPiece {
+            index: Some(index),
+            id: Some(call.tool_use_id),
+            name: Some(call.name),
+            arguments: call.input,
+            extra: Some(place.into()),
         };
-        self.open(index, kind)
+        answer.call(piece, place)?;
+        self.open(index, Kind::Call).map(|_| ())
     }
 
-    fn delta(&mut self, index: u64, delta: Delta<'_>, out: &mut Events) -> Result<(), Fault> {
+    fn delta(&mut self, index: u64, delta: Delta<'_>, answer: &mut Answer) -> Result<(), Fault> {
         if let Some(text) = delta.text {
-            self.at(index, Kind::Text)?.text.push_str(&text);
-            self.emulation.text(text.into_owned(), out);
+            answer.text(self.at(index, Kind::Text)?.text.piece(text.into_owned()));
         }
         if let Some(piece) = delta.tool_use {
-            let block = self.at(index, Kind::Other)?;
-            block.text.push_str(&piece.input);
-            if matches!(block.kind, Kind::Answer) {
-                out.text(piece.input);
+            match self.at(index, Kind::Other)?.kind {
+                Kind::Answer => answer.json_text(piece.input),
+                Kind::Call => {
+                    let piece = Value::String(piece.input.into_owned());
+                    answer.call(CallPiece { index: Some(index), arguments: Some(piece), ..CallPiece::default() }, 0)?;
+                }
+                Kind::Text | Kind::Reasoning | Kind::Other => {}
             }
         }
         if let Some(reasoning) = delta.reasoning_content {
             let block = self.at(index, Kind::Reasoning)?;
-            if let Some(signature) = reasoning.signature {
-                block.signature.push_str(&signature);
-            }
-            if let Some(redacted) = reasoning.redacted_content {
-                block.redacted.push(redacted.into_owned());
-            }
-            if let Some(text) = reasoning.text {
-                block.text.push_str(&text);
-                out.push(Event::Thinking(text.into_owned()));
-            }
+            block.signature.push_str(&reasoning.signature.unwrap_or_default());
+            block.redacted.extend(reasoning.redacted_content.map(std::borrow::Cow::into_owned));
+            answer.thinking(block.text.piece(reasoning.text.unwrap_or_default().into_owned()));
         }
         Ok(())
     }
 
     /// Closes the block at this place, or all.
-    fn close(&mut self, index: Option<u64>, out: &mut Events) {
+    fn close(&mut self, index: Option<u64>, answer: &mut Answer) {
         for block in self.blocks.iter_mut().filter(|block| block.open && index.is_none_or(|index| index == block.index)) {
             block.open = false;
-            match &block.kind {
-                Kind::Call { id, name } => {
-                    out.push(Event::ToolCall(ToolCall::with_id(id.as_str(), name.as_str(), block.text.as_str())));
-                    self.called = true;
-                }
-                Kind::Reasoning => self.reasoned = true,
-                Kind::Text | Kind::Answer | Kind::Other => {}
+            match block.kind {
+                Kind::Text => answer.text(block.text.end()),
+                Kind::Reasoning => answer.thinking(block.text.end()),
+                Kind::Call | Kind::Answer | Kind::Other => {}
             }
         }
-    }
-
-    fn usage(&mut self, tokens: Option<Tokens>, out: &mut Events) {
-        if let Some(tokens) = tokens {
-            out.push(Event::Usage(tokens.usage()));
-        }
-    }
-
-    /// The answer is complete.
-    fn finish(&mut self, out: &mut Events) {
-        self.close(None, out);
-        self.emulation.finish(out);
-        // Thoughts must come back with the calls they led to, exactly as they were.
-        if self.called && self.reasoned {
-            let blocks: Vec<_> = std::mem::take(&mut self.blocks).into_iter().filter_map(Block::kept).collect();
-            out.push(Event::Replay(json!({ "bedrock": blocks })));
-        }
-        let reason = match self.stop.take().as_deref().map(finish) {
-            Some(FinishReason::ToolCalls) if self.emulation.called() && !self.called => FinishReason::Stop,
-            Some(reason) => reason,
-            None if self.called => FinishReason::ToolCalls,
-            None => FinishReason::Stop,
-        };
-        out.push(Event::Finish(reason));
     }
 
     /// One block of a whole answer.
-    fn block(&mut self, index: u64, block: &Map<String, Value>, out: &mut Events) -> Result<(), Fault> {
-        if let Some(text) = block.get("text").and_then(Value::as_str) {
-            self.at(index, Kind::Text)?.text.push_str(text);
-            self.emulation.text(text.to_owned(), out);
-        } else if let Some(call) = block.get("toolUse") {
-            let input = call.get("input").cloned().unwrap_or_else(|| json!({})).to_string();
-            let made = self.call(index, call, out)?;
-            if matches!(made.kind, Kind::Answer) {
-                out.text(input.as_str());
-            }
-            made.text = input;
-        } else if let Some(reasoning) = block.get("reasoningContent") {
-            let field = |path: &str| reasoning.pointer(path).and_then(Value::as_str);
+    fn block(&mut self, index: u64, block: wire::Block, answer: &mut Answer) -> Result<(), Fault> {
+        if let Some(text) = block.text {
+            answer.text(self.at(index, Kind::Text)?.text.piece(text));
+        } else if let Some(call) = block.tool_use {
+            self.call(index, call, answer)?;
+        } else if let Some(reasoning) = block.reasoning_content {
+            let field = |path: &str| reasoning.pointer(path).and_then(Value::as_str).map(str::to_owned);
             let made = self.at(index, Kind::Reasoning)?;
-            made.signature = field("/reasoningText/signature").unwrap_or_default().to_owned();
-            made.redacted = field("/redactedContent").map(str::to_owned).into_iter().collect();
-            if let Some(text) = field("/reasoningText/text") {
-                made.text = text.to_owned();
-                out.push(Event::Thinking(text.to_owned()));
-            }
+            made.signature = field("/reasoningText/signature").unwrap_or_default();
+            made.redacted = field("/redactedContent").into_iter().collect();
+            answer.thinking(made.text.piece(field("/reasoningText/text").unwrap_or_default()));
         }
-        self.close(Some(index), out);
+        self.close(Some(index), answer);
         Ok(())
+    }
+
+    fn stop(&mut self, reason: Option<&str>, answer: &mut Answer) -> Result<(), Fault> {
+        self.close(None, answer);
+        self.stopped = true;
+        answer.finish(reason.unwrap_or_default())
+    }
+}
+
+fn usage(tokens: Option<Tokens>, answer: &mut Answer) {
+    if let Some(tokens) = tokens {
+        answer.usage(tokens.usage());
     }
 }
 
 impl Block {
     /// The block as it must come back; the interface refuses texts without anything to read.
-    fn kept(self) -> Option<Value> {
+    fn kept(mut self) -> Option<Value> {
+        let text = self.text.take();
         Some(match self.kind {
-            Kind::Text if self.text.trim().is_empty() => return None,
-            Kind::Text => json!({ "text": self.text }),
+            Kind::Text if text.trim().is_empty() => return None,
+            Kind::Text => json!({ "text": text }),
             Kind::Reasoning if !self.redacted.is_empty() => {
                 json!({"reasoningContent": {"redactedContent": join_base64(&self.redacted)}})
             }
             Kind::Reasoning => {
-                let mut text = json!({ "text": self.text });
+                let mut text = json!({ "text": text });
                 if !self.signature.is_empty() {
                     set(&mut text, "signature", self.signature);
                 }
                 json!({"reasoningContent": {"reasoningText": text}})
             }
-            Kind::Call { id, name } => {
-                let call = ToolCall::with_id(id, name, self.text);
-                json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": turns::arguments(&call.arguments)}})
+            Kind::Call => {
+                let call = self.call?;
+                json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": object(&call.arguments)}})
             }
             Kind::Answer | Kind::Other => return None,
         })
@@ -241,32 +206,27 @@ fn exception(message: &Message) -> Fault {
 impl Decoder for ConverseDecoder {
     type Frame = Message;
 
-    fn frame(&mut self, frame: Message, out: &mut Events) -> Result<(), Fault> {
-        out.count(frame.payload.len())?;
+    fn frame(&mut self, frame: Message, answer: &mut Answer) -> Result<(), Fault> {
         if frame.kind == "exception" || frame.kind == "error" || frame.name.ends_with("Exception") {
             return Err(exception(&frame));
         }
-        let event: StreamEvent<'_> = match serde_json::from_slice(&frame.payload) {
-            Ok(event) => event,
-            Err(error) => {
-                out.skip(&error);
-                return Ok(());
-            }
-        };
+        let payload = String::from_utf8_lossy(&frame.payload);
+        let mut spare = String::new();
+        let event: StreamEvent<'_> = answer.read(&payload, &mut spare)?;
         match frame.name.as_str() {
             "contentBlockStart" => {
-                if let Some(call) = event.start.as_ref().and_then(|start| start.get("toolUse")) {
-                    self.call(event.content_block_index, call, out)?;
+                if let Some(call) = event.start.and_then(|start| start.tool_use) {
+                    self.call(event.content_block_index, call, answer)?;
                 }
             }
-            "contentBlockDelta" => self.delta(event.content_block_index, event.delta.unwrap_or_default(), out)?,
-            "contentBlockStop" => self.close(Some(event.content_block_index), out),
-            "messageStop" => self.stop = Some(event.stop_reason.map(std::borrow::Cow::into_owned).unwrap_or_default()),
+            "contentBlockDelta" => self.delta(event.content_block_index, event.delta.unwrap_or_default(), answer)?,
+            "contentBlockStop" => self.close(Some(event.content_block_index), answer),
+            "messageStop" => self.stop(event.stop_reason.as_deref(), answer)?,
             "metadata" => {
-                self.usage(event.usage, out);
+                usage(event.usage, answer);
                 // It comes last.
-                if self.stop.is_some() {
-                    self.finish(out);
+                if self.stopped {
+                    answer.end();
                 }
             }
             _ => {}
@@ -274,27 +234,45 @@ impl Decoder for ConverseDecoder {
         Ok(())
     }
 
-    fn whole(&mut self, body: &[u8], out: &mut Events) -> Result<(), Fault> {
-        let answer: Answer = super::super::decode::read(body)?;
-        let Some(content) = answer.output.pointer("/message/content").and_then(Value::as_array) else {
-            return Err(Fault::malformed("output.message.content", "there is none"));
+    fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        let mut spare = String::new();
+        let reply: Reply = answer.read_body(body, &mut spare)?;
+        let Some(content) = reply.output.and_then(|output| output.message).and_then(|message| message.content) else {
+            let value: Value = answer.read_body(body, &mut spare)?;
+            // Errors of AWS's front door may come with a status of success.
+            let front_door = value.get("__type").or_else(|| value.pointer("/Output/__type"));
+            let error = front_door.map(|kind| json!({"error": {"type": kind, "message": value.get("message")}}));
+            return Err(match error.or_else(|| error_in(&value, &["output"])) {
+                Some(error) => Fault::Refused(error),
+                None => Fault::malformed("output.message.content", "there is none"),
+            });
         };
         for (index, block) in (0..).zip(content) {
-            if let Value::Object(block) = block {
-                self.block(index, block, out)?;
-            }
+            self.block(index, block, answer)?;
         }
-        self.usage(answer.usage, out);
-        self.stop = answer.stop_reason;
-        self.finish(out);
-        Ok(())
+        usage(reply.usage, answer);
+        match reply.stop_reason {
+            Some(reason) => self.stop(Some(&reason), answer),
+            None => Ok(()),
+        }
     }
 
-    fn end(&mut self, out: &mut Events) -> Result<(), Fault> {
-        if self.stop.is_none() {
-            return Err(out.incomplete());
+    fn size(frame: &Message) -> usize {
+        frame.payload.len()
+    }
+
+    fn conclude(&mut self, extra: Map<String, Value>, answer: &mut Answer) {
+        // Thoughts must come back with the calls they led to, exactly as they were.
+        if answer.calls().is_empty() || !self.blocks.iter().any(|block| block.kind == Kind::Reasoning) {
+            return;
         }
-        self.finish(out);
-        Ok(())
+        for call in answer.calls() {
+            let place = extra.get(&call.id).and_then(Value::as_u64).and_then(|place| usize::try_from(place).ok());
+            if let Some(block) = place.and_then(|place| self.blocks.get_mut(place)) {
+                block.call = Some(call.clone());
+            }
+        }
+        let blocks: Vec<Value> = std::mem::take(&mut self.blocks).into_iter().filter_map(Block::kept).collect();
+        answer.replay(json!({ "bedrock": blocks }));
     }
 }

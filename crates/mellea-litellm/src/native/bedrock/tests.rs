@@ -138,7 +138,13 @@ fn requests() {
     let (mut sent, warnings) = body(&claude(), &request);
     sent.as_object_mut().unwrap().retain(|name, _| name != "messages" && name != "system");
     assert_json_snapshot!("all_options", sent);
-    assert_eq!(warnings, ["bedrock has no option `seed`; it was left out"]);
+    assert_eq!(
+        warnings,
+        [
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0 takes either `temperature` or `top_p`; `top_p` was left out",
+            "bedrock has no option `seed`; it was left out"
+        ]
+    );
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn thinking_by_maker() {
             Thinking::Low,
             json!({"thinking": {"type": "enabled", "budget_tokens": 1024}}),
             Value::Null,
-            json!(5120),
+            json!(64_000),
             0,
         ),
         (
@@ -176,7 +182,7 @@ fn thinking_by_maker() {
             Thinking::High,
             json!({"thinking": {"type": "adaptive"}}),
             json!("high"),
-            json!(8192),
+            json!(64_000),
             0,
         ),
         ("openai.gpt-oss-120b-1:0", Thinking::High, json!({"reasoning_effort": "high"}), Value::Null, Value::Null, 0),
@@ -303,15 +309,70 @@ fn reasons_to_stop() {
         ("stop_sequence", json!("stop")),
         ("max_tokens", json!("length")),
         ("model_context_window_exceeded", json!("length")),
-        ("tool_use", json!("tool_calls")),
+        // What counts is whether there was a call.
+        ("tool_use", json!("stop")),
         ("guardrail_intervened", json!("content_filter")),
         ("content_filtered", json!("content_filter")),
-        ("malformed_tool_use", json!({"other": "malformed_tool_use"})),
-        ("malformed_model_output", json!({"other": "malformed_model_output"})),
         ("something_new", json!({"other": "something_new"})),
     ] {
         let (events, _) = decode(&nova(), false, &[&stream(&[delta(0, json!({"text": "a"})), stop(reason), usage()])]);
         assert_eq!(folded(&events)["rest"]["finish"], expected, "{reason}");
+        assert_eq!(notes(&events).contains(reason), reason == "something_new", "{reason}: {}", notes(&events));
+    }
+    for (reason, fault) in [("malformed_tool_use", "Broken"), ("malformed_model_output", "Broken"), ("error", "Refused")] {
+        let (events, error) = recorded(&nova(), false, &stream(&[delta(0, json!({"text": "half"})), stop(reason), usage()]));
+        assert!(text(&events) == "half" && error.as_ref().is_some_and(|e| e.contains(fault)), "{reason}: {error:?}");
+        let body = json!({"output": {"message": {"content": [{"text": "half"}]}}, "stopReason": reason}).to_string();
+        let (events, error) = whole(&nova(), false, body.as_bytes());
+        assert!(text(&events) == "half" && error.as_ref().is_some_and(|e| e.contains(fault)), "{reason}: {error:?}");
+    }
+}
+
+#[test]
+fn what_comes_twice_is_taken_once() {
+    let events = [
+        delta(0, json!({"text": "The answer "})),
+        delta(0, json!({"text": "is 42."})),
+        delta(0, json!({"text": "The answer is 42."})),
+        stop_block(0),
+        call(1, "t", "weather"),
+        delta(1, json!({"toolUse": {"input": "{}"}})),
+        delta(1, json!({"toolUse": {"input": "{\"city\": \"Oslo\"}"}})),
+        stop_block(1),
+        stop("tool_use"),
+        usage(),
+    ];
+    let answer = folded(&recorded(&nova(), false, &stream(&events)).0);
+    assert_eq!((&answer["text"], &answer["calls"][0]["arguments"]), (&json!("The answer is 42."), &json!({"city": "Oslo"})));
+}
+
+#[test]
+fn ids_of_other_providers_are_brought_into_form() {
+    let (sent, _) = body(&claude(), &with_foreign_call());
+    let id = sent["messages"][1]["content"][0]["toolUse"]["toolUseId"].as_str().unwrap();
+    assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && id.len() <= 64, "{id}");
+    assert_eq!(sent["messages"][2]["content"][0]["toolResult"]["toolUseId"], id);
+    assert_eq!(sent["messages"][1]["content"][0]["toolUse"]["name"], sent["toolConfig"]["tools"][0]["toolSpec"]["name"]);
+}
+
+#[test]
+fn a_system_message_without_text_is_none() {
+    let mut request = ask("hi");
+    request.messages.insert(0, Message::system(""));
+    assert_eq!(body(&nova(), &request).0.get("system"), None);
+}
+
+#[test]
+fn a_model_that_takes_either_gets_the_temperature() {
+    for name in ["top_p", "topP"] {
+        for (wire, both) in [(claude(), false), (wire("anthropic.claude-opus-4-20250514-v1:0"), true), (nova(), true)] {
+            let mut request = with_options("hi", |o| o.temperature = Some(0.2));
+            request.options.extra.insert(name.to_owned(), 0.9.into());
+            let (sent, warnings) = body(&wire, &request);
+            let config = &sent["inferenceConfig"];
+            assert_eq!((&config["temperature"], config.get("topP").is_some()), (&json!(0.2), both), "{}", wire.model);
+            assert_eq!(warnings.iter().any(|warning| warning.contains("top_p")), !both, "{warnings:?}");
+        }
     }
 }
 
@@ -334,10 +395,23 @@ fn streams_that_go_wrong() {
     let (_, error) = recorded(&nova(), false, &[begun, write(&headers, b"")].concat());
     let error = error.unwrap();
     assert!(error.contains("InternalFailure") && error.contains("broken"), "{error}");
-    // An event that cannot be read is left out and named.
+    // An event that cannot be read is a hole in the answer.
     let bytes = [write(&[(":event-type", "contentBlockDelta"), (":message-type", "event")], b"{"), text_stream()].concat();
-    let (events, _) = recorded(&nova(), false, &bytes);
-    assert!(folded(&events)["rest"]["warning"].to_string().contains("could not be read"));
+    let (_, error) = recorded(&nova(), false, &bytes);
+    assert!(error.unwrap().contains("Malformed"));
+    let (events, _) = decode_by(&nova(), |rules| rules.skip_unreadable = true, &bytes);
+    assert!(notes(&events).contains("could not be read"), "{}", notes(&events));
+    // Halves of a character.
+    let half = |text: &str| {
+        let payload = format!(r#"{{"contentBlockIndex":0,"delta":{{"text":"{text}"}}}}"#);
+        write(&[(":event-type", "contentBlockDelta"), (":message-type", "event")], payload.as_bytes())
+    };
+    let bytes = [half(r"Hi \ud83d"), half(r"\ude00"), stream(&[stop("end_turn"), usage()])].concat();
+    assert_eq!(text(&recorded(&nova(), false, &bytes).0), "Hi \u{1f600}");
+    // The front door's errors.
+    let (_, error) =
+        whole(&nova(), false, br#"{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}"#);
+    assert!(error.unwrap().contains("UnknownOperation"));
 }
 
 #[test]
@@ -361,10 +435,19 @@ fn odd_answers() {
 
 proptest! {
     #[test]
-    fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200), name in "[a-zA-Z]{0,12}|contentBlock(Start|Delta|Stop)|messageStop|metadata", emulate: bool) {
-        decode(&nova(), emulate, &[&bytes]);
-        decode(&nova(), emulate, &[&write(&[(":event-type", &name), (":message-type", "event")], &bytes)]);
-        whole(&nova(), emulate, &bytes);
+    fn any_cut_reads_the_same(cuts in prop::collection::vec(0_usize..8000, 0..5), at in 0_usize..8000, byte: u8, json_tool: bool) {
+        let mut bytes = tool_stream();
+        same_in_any_cut(&nova(), json_tool, &bytes, &cuts);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        same_in_any_cut(&nova(), json_tool, &bytes, &cuts);
+    }
+
+    #[test]
+    fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200), name in "[a-zA-Z]{0,12}|contentBlock(Start|Delta|Stop)|messageStop|metadata", json_tool: bool) {
+        decode(&nova(), json_tool, &[&bytes]);
+        decode(&nova(), json_tool, &[&write(&[(":event-type", &name), (":message-type", "event")], &bytes)]);
+        whole(&nova(), json_tool, &bytes);
     }
 
     #[test]

@@ -31,14 +31,9 @@ pub(super) fn backend(settings: Settings) -> Result<Arc<dyn Backend>> {
 
 /// The chat wire.
 #[derive(Clone, Debug)]
-struct Chat {
+pub(super) struct Chat {
     provider: String,
     model: String,
-}
-
-#[cfg(fuzzing)]
-pub(super) fn fuzzed() -> impl Wire {
-    Chat { provider: String::new(), model: String::new() }
 }
 
 impl Wire for Chat {
@@ -72,9 +67,5 @@ impl Wire for Chat {
 
     fn call(&self, client: &Client, _stream: bool) -> Request {
         client.post("chat")
-    }
-
-    fn decoder(&self, plan: &Plan) -> ChatDecoder {
-        ChatDecoder::new(plan.emulate)
     }
 }

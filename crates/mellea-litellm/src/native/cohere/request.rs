@@ -1,11 +1,12 @@
 //! Requests in the form of Cohere's chat API.
 
 use mellea_core::{ChatRequest, Content, ErrorKind, Message, Result, Role, Thinking, ToolChoice, ToolSpec};
+use mellea_wire::JSON_TOOL;
+use mellea_wire::json::object;
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
-use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, overlay, put, unsupported};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, cannot, overlay, put, unsupported};
 use super::super::schema::Limits;
 use super::super::turns;
 use super::Chat;
@@ -28,7 +29,7 @@ pub(super) fn plan(wire: &Chat, request: &ChatRequest, mut extra: Map<String, Va
     let beside = !request.tools.is_empty() || extra.contains_key("documents");
     let native = if beside { Err(format!("{provider} takes no schema beside tools or documents")) } else { Ok(()) };
     let form = options::structured(request, &mut extra, native, &LIMITS, provider, warnings)?;
-    plan.emulate = matches!(form, Structured::Tool(_));
+    plan.json_tool = matches!(form, Structured::Tool(_));
 
     let body = &mut plan.body;
     put(body, "model", Some(wire.model.as_str()));
@@ -93,12 +94,21 @@ fn tools(request: &ChatRequest, form: &Structured, plan: &mut Plan) {
 
 /// The messages.
 pub(super) fn fill(wire: &Chat, request: &ChatRequest, plan: &mut Plan) -> Result<()> {
+    let (system, others): (Vec<_>, Vec<_>) = request.messages.iter().partition(|message| message.role == Role::System);
     let mut messages = Vec::new();
-    for message in &request.messages {
+    for message in others {
         messages.extend(self::message(message, wire)?);
     }
     if messages.is_empty() {
         return Err(ErrorKind::EmptyPrompt.into());
+    }
+    // One system message, wherever in the conversation its parts stood.
+    let mut parts = Vec::new();
+    for part in system.into_iter().flat_map(|message| &message.content).filter(|part| !turns::is_blank(part)) {
+        parts.push(block(part, wire)?);
+    }
+    if !parts.is_empty() {
+        messages.insert(0, json!({"role": "system", "content": joined(parts)}));
     }
     plan.body.insert("messages".to_owned(), messages.into());
     Ok(())
@@ -119,7 +129,7 @@ fn message(message: &Message, wire: &Chat) -> Result<Option<Value>> {
             if !message.tool_calls.is_empty() {
                 reasoning(message, &mut out, &mut content);
                 let calls = message.tool_calls.iter().map(|call| {
-                    let arguments = turns::arguments(&call.arguments).to_string();
+                    let arguments = object(&call.arguments).to_string();
                     json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
                 });
                 out.insert("tool_calls".to_owned(), calls.collect());
@@ -171,4 +181,13 @@ fn plain(blocks: Vec<Value>) -> Value {
         [block] if block["type"] == "text" => block["text"].clone(),
         _ => blocks.into(),
     }
+}
+
+/// Texts alone are written as one.
+fn joined(blocks: Vec<Value>) -> Value {
+    if blocks.iter().any(|block| block["type"] != "text") {
+        return blocks.into();
+    }
+    let texts: Vec<_> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+    texts.join("\n\n").into()
 }

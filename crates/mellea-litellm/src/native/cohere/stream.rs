@@ -1,244 +1,235 @@
-//! Answers of the chat API, streamed or whole, as events.
+//! Answers of the chat API, streamed or whole.
 
-use mellea_core::{Event, FinishReason, ToolCall};
+use std::collections::BTreeMap;
+
 use mellea_http::SseEvent;
+use mellea_wire::json::join_halves;
+use mellea_wire::{Answer, CallPiece, Decoder, Fault, error_in};
 use serde_json::{Map, Value, json};
 
-use super::super::decode::{Decoder, Emulation, Events, Fault, read};
-use super::super::options::note;
-use super::wire::{Answer, Delta, DeltaMessage, OneCall, Piece, StreamEvent, Tokens, finish};
+use super::super::block_text::BlockText;
+use super::super::sse;
+use super::wire::{Delta, DeltaMessage, OneCall, Piece, Reply, StreamEvent, Tokens};
 
-/// The most calls that one answer may have.
-const MAX_CALLS: usize = 1024;
+/// The fields that only an answer has, whole or in part.
+const ANSWERS: [&str; 3] = ["delta", "finish_reason", "usage"];
 
 /// Decodes one answer.
-#[derive(Debug)]
-pub(super) struct ChatDecoder {
-    emulation: Emulation,
-    calls: Vec<Call>,
-    called: bool,
+#[derive(Debug, Default)]
+pub(in super::super) struct ChatDecoder {
+    /// The block that grows: texts and thoughts come one after the other.
+    text: BlockText,
+    thought: BlockText,
+    /// What the calls are, by their index.
+    calls: BTreeMap<u64, Kind>,
     tool_plan: String,
     thinking: String,
 }
 
-#[derive(Debug)]
-struct Call {
-    index: u64,
-    open: bool,
-    id: String,
-    name: String,
-    arguments: String,
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Call,
     /// Its arguments are the answer.
-    is_answer: bool,
+    Answer,
     /// It is left out.
-    is_extra: bool,
+    Extra,
 }
 
 impl ChatDecoder {
-    pub(super) fn new(emulate: bool) -> Self {
-        Self {
-            emulation: Emulation::new(emulate),
-            calls: Vec::new(),
-            called: false,
-            tool_plan: String::new(),
-            thinking: String::new(),
+    fn content(&mut self, piece: Piece<'_>, starts: bool, answer: &mut Answer) {
+        if let Some(text) = piece.text {
+            let text = text.into_owned();
+            answer.text(if starts { self.text.start(text) } else { self.text.piece(text) });
+        }
+        if let Some(thought) = piece.thinking {
+            let thought = thought.into_owned();
+            let thought = if starts { self.thought.start(thought) } else { self.thought.piece(thought) };
+            self.think(thought, answer);
         }
     }
 
-    fn message(&mut self, index: u64, message: DeltaMessage<'_>, starts_call: bool, out: &mut Events) -> Result<(), Fault> {
-        if let Some(Piece::One { text, thinking }) = message.content {
-            if let Some(text) = text {
-                self.emulation.text(text.into_owned(), out);
-            }
-            if let Some(thought) = thinking {
-                self.thinking.push_str(&thought);
-                out.push(Event::Thinking(thought.into_owned()));
-            }
+    fn think(&mut self, thought: String, answer: &mut Answer) {
+        self.thinking.push_str(&thought);
+        answer.thinking(thought);
+    }
+
+    /// The block of text or thoughts ends, if one is open.
+    fn end_block(&mut self, answer: &mut Answer) {
+        answer.text(std::mem::take(&mut self.text).end());
+        let thought = std::mem::take(&mut self.thought).end();
+        self.think(thought, answer);
+    }
+
+    fn message(&mut self, event: &str, index: u64, message: DeltaMessage<'_>, answer: &mut Answer) -> Result<(), Fault> {
+        if event == "content-start" {
+            self.end_block(answer);
+        }
+        if let Some(piece) = message.content {
+            self.content(piece, event == "content-start", answer);
         }
         if let Some(plan) = message.tool_plan {
             self.tool_plan.push_str(&plan);
-            out.push(Event::Thinking(plan.into_owned()));
+            answer.thinking(plan);
         }
-        if let Some(OneCall::One { id, function }) = message.tool_calls {
-            if starts_call {
-                self.open(index, id.unwrap_or_default().into_owned(), function.name.unwrap_or_default().into_owned(), out)?;
-            }
-            if let Some(piece) = function.arguments {
-                self.arguments(index, &piece, out);
-            }
+        let Some(OneCall { id, function }) = message.tool_calls else { return Ok(()) };
+        if event == "tool-call-start" {
+            self.end_block(answer);
+            let name = function.name.unwrap_or_default().into_owned();
+            let id = id.map(std::borrow::Cow::into_owned);
+            return self.call(index, id, name, function.arguments, answer);
         }
+        match (self.calls.get(&index), function.arguments) {
+            (Some(Kind::Call), arguments) => answer.call(CallPiece { index: Some(index), arguments, ..CallPiece::default() }, 0),
+            (Some(Kind::Answer), Some(arguments)) => {
+                answer.json_text(written(arguments));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn call(
+        &mut self,
+        index: u64,
+        id: Option<String>,
+        name: String,
+        arguments: Option<Value>,
+        answer: &mut Answer,
+    ) -> Result<(), Fault> {
+        let mut kind = Kind::Call;
+        if answer.is_json_call(&name) {
+            kind = if answer.begin_json() { Kind::Answer } else { Kind::Extra };
+        }
+        match (kind, arguments) {
+            (Kind::Call, arguments) => {
+                let call = CallPiece { index: Some(index), id, name: Some(name), arguments, extra: None };
+                answer.call(call, self.calls.len())?;
+            }
+            (Kind::Answer, Some(arguments)) => answer.json_text(written(arguments)),
+            _ => {}
+        }
+        self.calls.insert(index, kind);
         Ok(())
     }
 
-    fn open(&mut self, index: u64, id: String, name: String, out: &mut Events) -> Result<(), Fault> {
-        if self.calls.len() >= MAX_CALLS {
-            return Err(Fault::malformed("message.tool_calls", format!("there are more than {MAX_CALLS}")));
+    fn ended(&mut self, delta: &Delta<'_>, answer: &mut Answer) -> Result<(), Fault> {
+        self.end_block(answer);
+        usage(delta.usage, answer);
+        if let Some(why) = delta.error.as_deref().filter(|why| !why.is_empty()) {
+            return Err(failed(why));
         }
-        self.close(Some(index), out);
-        let (mut is_answer, mut is_extra) = (false, false);
-        if self.emulation.is_answer(&name) {
-            is_answer = self.emulation.call(out);
-            is_extra = !is_answer;
-            if is_extra {
-                out.push(Event::Warning(note("the answer came twice; the first one counts")));
-            }
+        if let Some(reason) = &delta.finish_reason {
+            answer.finish(reason)?;
         }
-        self.calls.push(Call { index, open: true, id, name, arguments: String::new(), is_answer, is_extra });
+        answer.end();
         Ok(())
     }
+}
 
-    fn arguments(&mut self, index: u64, piece: &str, out: &mut Events) {
-        if let Some(call) = self.calls.iter_mut().rev().find(|call| call.open && call.index == index) {
-            if call.is_answer {
-                out.text(piece);
-            } else {
-                call.arguments.push_str(piece);
-            }
-        }
+fn usage(tokens: Option<Tokens>, answer: &mut Answer) {
+    if let Some(tokens) = tokens {
+        answer.usage(tokens.usage());
     }
+}
 
-    /// Closes the call at this index, or all.
-    fn close(&mut self, index: Option<u64>, out: &mut Events) {
-        for call in self.calls.iter_mut().filter(|call| call.open && index.is_none_or(|index| index == call.index)) {
-            call.open = false;
-            if call.is_answer || call.is_extra {
-                continue;
-            }
-            let arguments = std::mem::take(&mut call.arguments);
-            out.push(Event::ToolCall(match call.id.as_str() {
-                "" => ToolCall::new(call.name.as_str(), arguments),
-                id => ToolCall::with_id(id, call.name.as_str(), arguments),
-            }));
-            self.called = true;
-        }
-    }
-
-    fn usage(&mut self, tokens: Option<Tokens>, out: &mut Events) {
-        if let Some(tokens) = tokens {
-            out.push(Event::Usage(tokens.usage()));
-        }
-    }
-
-    /// The answer is complete.
-    fn finish(&mut self, reason: Option<&str>, out: &mut Events) {
-        self.close(None, out);
-        self.emulation.finish(out);
-        if self.called {
-            let mut kept = Map::new();
-            for (name, text) in [("tool_plan", &mut self.tool_plan), ("thinking", &mut self.thinking)] {
-                if !text.is_empty() {
-                    kept.insert(name.to_owned(), std::mem::take(text).into());
-                }
-            }
-            if !kept.is_empty() {
-                out.push(Event::Replay(json!({ "cohere": kept })));
-            }
-        }
-        let reason = match reason.map(finish) {
-            Some(FinishReason::ToolCalls) if self.emulation.called() && !self.called => FinishReason::Stop,
-            Some(reason) => reason,
-            None if self.called => FinishReason::ToolCalls,
-            None => FinishReason::Stop,
-        };
-        out.push(Event::Finish(reason));
-    }
-
-    fn ended(&mut self, delta: &Delta<'_>, out: &mut Events) -> Result<(), Fault> {
-        self.usage(delta.usage, out);
-        let reason = delta.finish_reason.as_deref();
-        if reason == Some("ERROR") || delta.error.is_some() {
-            return Err(refusal(delta.error.as_deref()));
-        }
-        self.finish(reason, out);
-        Ok(())
+/// Arguments as text; they may be an object.
+fn written(arguments: Value) -> String {
+    match arguments {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 
 /// An error while generating; the service names no code.
-fn refusal(message: Option<&str>) -> Fault {
-    let message = message.unwrap_or("the generation failed");
+fn failed(message: &str) -> Fault {
     Fault::Refused(json!({"error": {"type": "server_error", "message": message}}))
+}
+
+/// An error in an answer's place: in a form of a gateway's own, or in the service's, which is a message alone.
+fn refused(value: &Value) -> Option<Fault> {
+    let has_more = ["error", "errors", "code", "status", "detail"].iter().any(|name| value.get(name).is_some());
+    match value.get("message").and_then(Value::as_str) {
+        Some(message) if !has_more => Some(failed(message)),
+        _ => error_in(value, &ANSWERS).map(Fault::Refused),
+    }
 }
 
 impl Decoder for ChatDecoder {
     type Frame = SseEvent;
 
-    fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
-        out.count(frame.data.len())?;
-        if frame.data == "[DONE]" {
-            return Ok(());
+    fn frame(&mut self, frame: SseEvent, answer: &mut Answer) -> Result<(), Fault> {
+        if frame.name == "error"
+            && let Some(fault) = serde_json::from_str(&frame.data).ok().as_ref().and_then(refused)
+        {
+            return Err(fault);
         }
-        let event: StreamEvent<'_> = match serde_json::from_str(&frame.data) {
-            Ok(event) => event,
-            Err(error) => {
-                out.skip(&error);
-                return Ok(());
-            }
-        };
-        let kind = if event.kind.is_empty() { frame.name.as_str() } else { event.kind.as_ref() };
+        let Some(text) = sse::json(&frame, answer)? else { return Ok(()) };
+        let mut spare = String::new();
+        let event: StreamEvent<'_> = answer.read(text, &mut spare)?;
         if let Some(scores) = event.logprobs {
-            out.push(Event::Logprobs(scores.tokens().collect()));
+            answer.logprobs(scores.tokens());
         }
+        let kind = if event.kind.is_empty() { frame.name.as_str() } else { event.kind.as_ref() };
         match kind {
-            "message-start" => {
-                if let Some(id) = event.id {
-                    out.push(Event::ResponseId(id.into_owned()));
-                }
-            }
-            "message-end" => self.ended(&event.delta.unwrap_or_default(), out)?,
-            "tool-call-end" => self.close(Some(event.index), out),
+            "message-start" => answer.id(event.id.unwrap_or_default()),
+            "message-end" => self.ended(&event.delta.unwrap_or_default(), answer)?,
+            "content-end" => self.end_block(answer),
             "content-start" | "content-delta" | "tool-plan-delta" | "tool-call-start" | "tool-call-delta" => {
                 let message = event.delta.and_then(|delta| delta.message).unwrap_or_default();
-                let starts_call = kind == "tool-call-start";
-                self.message(event.index, message, starts_call, out)?;
+                self.message(kind, event.index, message, answer)?;
             }
-            "error" => return Err(refusal(event.message.as_deref())),
-            "" if event.message.is_some() => return Err(refusal(event.message.as_deref())),
-            _ => {}
+            "tool-call-end" | "citation-start" | "citation-end" | "debug" => {}
+            // Whatever will come, or an error in a form of a gateway's own.
+            _ => {
+                let mut spare = String::new();
+                let value: Value = answer.read(text, &mut spare)?;
+                let error =
+                    if matches!(kind, "" | "error") { refused(&value) } else { error_in(&value, &ANSWERS).map(Fault::Refused) };
+                return error.map_or(Ok(()), Err);
+            }
         }
         Ok(())
     }
 
-    fn whole(&mut self, body: &[u8], out: &mut Events) -> Result<(), Fault> {
-        let answer: Answer = read(body)?;
-        if !answer.message.is_object() {
-            return Err(Fault::malformed("message", "there is none"));
+    fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        let mut spare = String::new();
+        let reply: Reply = answer.read_body(body, &mut spare)?;
+        let Some(message) = reply.message else {
+            let value: Value = answer.read_body(body, &mut spare)?;
+            return Err(refused(&value).unwrap_or_else(|| Fault::malformed("message", "there is none")));
+        };
+        answer.id(reply.id.unwrap_or_default());
+        self.tool_plan = message.tool_plan;
+        answer.thinking(self.tool_plan.as_str());
+        for block in message.content.0 {
+            self.think(block.thinking, answer);
+            answer.text(block.text);
         }
-        if let Some(id) = answer.id {
-            out.push(Event::ResponseId(id));
+        reply.logprobs.into_iter().for_each(|scores| answer.logprobs(scores.tokens()));
+        for (index, call) in (0..).zip(message.tool_calls) {
+            self.call(index, call.id, call.function.name, call.function.arguments, answer)?;
         }
-        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let list = |name: &str| answer.message.get(name).and_then(Value::as_array).into_iter().flatten();
-        self.tool_plan = text(&answer.message, "tool_plan");
-        out.push(Event::Thinking(self.tool_plan.clone()));
-        for block in list("content") {
-            let thought = text(block, "thinking");
-            self.thinking.push_str(&thought);
-            out.push(Event::Thinking(thought));
-            self.emulation.text(text(block, "text"), out);
-        }
-        for scores in answer.logprobs {
-            out.push(Event::Logprobs(scores.tokens().collect()));
-        }
-        for (index, call) in (0..).zip(list("tool_calls")) {
-            let function = call.get("function").unwrap_or(call);
-            self.open(index, text(call, "id"), text(function, "name"), out)?;
-            let arguments = match function.get("arguments") {
-                Some(Value::String(json)) => json.clone(),
-                Some(other) if !other.is_null() => other.to_string(),
-                _ => String::new(),
-            };
-            self.arguments(index, &arguments, out);
-        }
-        self.usage(answer.usage, out);
-        if answer.finish_reason.as_deref() == Some("ERROR") {
-            return Err(refusal(None));
-        }
-        self.finish(answer.finish_reason.as_deref(), out);
-        Ok(())
+        usage(reply.usage, answer);
+        reply.finish_reason.map_or(Ok(()), |reason| answer.finish(&reason))
     }
 
-    fn end(&mut self, out: &mut Events) -> Result<(), Fault> {
-        Err(out.incomplete())
+    fn size(frame: &SseEvent) -> usize {
+        frame.data.len()
+    }
+
+    fn conclude(&mut self, _: Map<String, Value>, answer: &mut Answer) {
+        if answer.calls().is_empty() {
+            return;
+        }
+        let mut kept = Map::new();
+        for (name, text) in [("tool_plan", &mut self.tool_plan), ("thinking", &mut self.thinking)] {
+            if !text.is_empty() {
+                join_halves(text, false);
+                kept.insert(name.to_owned(), std::mem::take(text).into());
+            }
+        }
+        if !kept.is_empty() {
+            answer.replay(json!({ "cohere": kept }));
+        }
     }
 }

@@ -145,11 +145,100 @@ fn reasons_to_stop() {
         ("COMPLETE", json!("stop")),
         ("STOP_SEQUENCE", json!("stop")),
         ("MAX_TOKENS", json!("length")),
-        ("TIMEOUT", json!({"other": "TIMEOUT"})),
+        ("ERROR_TOXIC", json!("content_filter")),
+        ("ERROR_LIMIT", json!("length")),
+        ("something_new", json!({"other": "something_new"})),
     ] {
         let body = json!({"message": {"content": [{"type": "text", "text": "a"}]}, "finish_reason": reason});
         assert_eq!(folded(&whole(&wire(), false, body.to_string().as_bytes()).0)["rest"]["finish"], expected);
     }
+    for reason in ["ERROR", "TIMEOUT", "USER_CANCEL"] {
+        let body = json!({"message": {"content": [{"type": "text", "text": "half"}]}, "finish_reason": reason});
+        let (events, error) = whole(&wire(), false, body.to_string().as_bytes());
+        assert!(text(&events) == "half" && error.as_ref().is_some_and(|e| e.contains(reason)), "{reason}: {error:?}");
+        let end = json!({"type": "message-end", "delta": {"finish_reason": reason}});
+        let (events, error) = recorded(&wire(), false, &sse(&[content("half"), end]));
+        assert!(text(&events) == "half" && error.as_ref().is_some_and(|e| e.contains(reason)), "{reason}: {error:?}");
+    }
+}
+
+fn sse(events: &[Value]) -> Vec<u8> {
+    events.iter().flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect()
+}
+
+fn content(text: &str) -> Value {
+    json!({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": text}}}})
+}
+
+fn complete() -> Value {
+    json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}})
+}
+
+#[test]
+fn what_comes_twice_is_taken_once() {
+    let start = |text: &str| json!({"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": text}}}});
+    let end = || json!({"type": "content-end", "index": 0});
+    for events in [
+        vec![start("The "), content("The "), content("answer is 42."), end()],
+        vec![start(""), content("The answer "), content("is 42."), content("The answer is 42."), end()],
+        vec![content("The answer "), content("is 42."), content("The answer is 42.")],
+    ] {
+        let (events, error) = recorded(&wire(), false, &sse(&[events, vec![complete()]].concat()));
+        assert_eq!((text(&events).as_str(), error), ("The answer is 42.", None));
+    }
+}
+
+#[test]
+fn an_error_that_is_a_message_is_the_servers() {
+    for bytes in [
+        b"event: error\ndata: {\"type\":\"error\",\"message\":\"it broke\"}\n\n".as_slice(),
+        b"data: {\"type\":\"error\",\"message\":\"it broke\"}\n\n",
+        b"data: {\"id\":\"x\",\"message\":\"it broke\"}\n\n",
+    ] {
+        let (_, error) = decode(&wire(), false, &[bytes]);
+        assert!(error.as_ref().is_some_and(|e| e.contains("server_error") && e.contains("it broke")), "{error:?}");
+    }
+    let (_, error) = whole(&wire(), false, br#"{"id":"x","message":"it broke"}"#);
+    assert!(error.as_ref().is_some_and(|e| e.contains("server_error") && e.contains("it broke")), "{error:?}");
+}
+
+#[test]
+fn holes_ends_and_halves() {
+    let hole = [sse(&[content("Pay ")]), b"data: {\"type\":\n\n".to_vec(), sse(&[content("to Ann"), complete()])].concat();
+    let (events, error) = decode(&wire(), false, &[&hole]);
+    assert!(text(&events) == "Pay " && error.unwrap().contains("Malformed"));
+    let (events, error) = decode(&wire(), false, &[&sse(&[content("Hello")]), b"data: [DONE]\n\n"]);
+    assert!(text(&events) == "Hello" && error.is_none() && notes(&events).contains("complete"));
+    let half = |text: &str| {
+        format!("data: {{\"type\":\"content-delta\",\"delta\":{{\"message\":{{\"content\":{{\"text\":\"{text}\"}}}}}}}}\n\n")
+            .into_bytes()
+    };
+    let bytes = [half("Hi \\ud83d"), half("\\ude00"), sse(&[complete()])].concat();
+    assert_eq!(text(&recorded(&wire(), false, &bytes).0), "Hi \u{1f600}");
+}
+
+#[test]
+fn a_token_without_a_score_is_left_out() {
+    let body = r#"{"message":{"content":[{"text":"xy"}]},"logprobs":[{"text":"x","logprobs":[NaN]},{"text":"y","logprobs":[-2.0]},{"text":"z"}],"finish_reason":"COMPLETE"}"#;
+    let (events, error) = whole(&wire(), false, body.as_bytes());
+    let scores: Vec<_> =
+        events.iter().filter_map(|e| if let Event::Logprobs(all) = e { Some(all) } else { None }).flatten().collect();
+    assert_eq!((scores.len(), scores[0].token.as_str(), scores[0].logprob, error), (1, "y", -2.0, None));
+}
+
+#[test]
+fn there_is_one_system_message_or_none() {
+    let mut request = ask("hi");
+    request.messages.insert(0, Message::system("Be brief."));
+    request.messages.insert(1, Message::system(""));
+    request.messages.push(Message::system("Be kind."));
+    request.messages.push(Message::user("And?"));
+    let (sent, _) = body(&wire(), &request);
+    let roles: Vec<_> = sent["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!((roles, &sent["messages"][0]["content"]), (vec!["system", "user", "user"], &json!("Be brief.\n\nBe kind.")));
+    let mut request = ask("hi");
+    request.messages.insert(0, Message::system(""));
+    assert_eq!(body(&wire(), &request).0["messages"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -178,17 +267,28 @@ fn odd_answers() {
 
 proptest! {
     #[test]
+    fn any_cut_reads_the_same(
+        cuts in prop::collection::vec(0_usize..8000, 0..5), at in 0_usize..8000, byte: u8, json_tool: bool, tool: bool,
+    ) {
+        let mut bytes = corpus(if tool { "cohere/json_tool.sse" } else { "cohere/tools.sse" });
+        same_in_any_cut(&wire(), json_tool, &bytes, &cuts);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        same_in_any_cut(&wire(), json_tool, &bytes, &cuts);
+    }
+
+    #[test]
     fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         decode(&wire(), true, &[&bytes]);
         whole(&wire(), true, &bytes);
     }
 
     #[test]
-    fn no_change_breaks_the_decoder(at in 0_usize..3000, byte: u8, emulate: bool) {
+    fn no_change_breaks_the_decoder(at in 0_usize..3000, byte: u8, json_tool: bool) {
         let mut bytes = corpus("cohere/tools.sse");
         let at = at % bytes.len();
         bytes[at] = byte;
-        decode(&wire(), emulate, &[&bytes]);
+        decode(&wire(), json_tool, &[&bytes]);
     }
 }
 

@@ -46,11 +46,6 @@ pub(super) struct Contents {
     pub(super) path: String,
 }
 
-#[cfg(fuzzing)]
-pub(super) fn fuzzed() -> impl Wire {
-    Contents { provider: String::new(), model: String::new(), path: String::new() }
-}
-
 impl Wire for Contents {
     type Framer = SseFramer;
     type Decoder = ContentDecoder;
@@ -89,10 +84,6 @@ impl Wire for Contents {
         } else {
             client.post(format!("{}:generateContent", self.path))
         }
-    }
-
-    fn decoder(&self, plan: &Plan) -> ContentDecoder {
-        ContentDecoder::new(plan.emulate)
     }
 
     fn explain(&self, error: Error) -> Error {

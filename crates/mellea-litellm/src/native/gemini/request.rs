@@ -1,11 +1,12 @@
 //! Requests in the form of `generateContent`.
 
 use mellea_core::{ChatRequest, Content, Message, Messages, Result, Role, Thinking, ToolChoice, Warning};
+use mellea_wire::JSON_TOOL;
+use mellea_wire::json::object;
 use serde_json::{Map, Value, json};
 
 use super::super::backend::Plan;
-use super::super::decode::{JSON_TOOL, cannot};
-use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, nest, other, put, set, unsupported};
+use super::super::options::{self, JSON_TOOL_DESCRIPTION, Structured, cannot, nest, other, put, set, unsupported};
 use super::super::schema::Limits;
 use super::super::turns::{self, Turn};
 use super::{Contents, version};
@@ -51,7 +52,7 @@ pub(super) fn plan(wire: &Contents, request: &ChatRequest, mut extra: Map<String
         Err(format!("{} takes no schema beside tools", wire.model))
     };
     let form = options::structured(request, &mut extra, native, &LIMITS, provider, warnings)?;
-    plan.emulate = matches!(form, Structured::Tool(_));
+    plan.json_tool = matches!(form, Structured::Tool(_));
 
     let mut config = Map::new();
     put(&mut config, "temperature", options.temperature);
@@ -265,7 +266,7 @@ fn model_parts(message: &Message, wire: &Contents, out: &mut Vec<Value>) -> Resu
         out.push(part(content, wire)?);
     }
     for (n, call) in message.tool_calls.iter().enumerate() {
-        let mut part = json!({"functionCall": {"name": call.name, "args": turns::arguments(&call.arguments)}});
+        let mut part = json!({"functionCall": {"name": call.name, "args": object(&call.arguments)}});
         if n == 0 && version(&wire.model) >= (3, 0) {
             set(&mut part, "thoughtSignature", NO_SIGNATURE);
         }

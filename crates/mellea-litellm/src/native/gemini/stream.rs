@@ -1,102 +1,118 @@
-//! Answers of `generateContent`, streamed or whole, as events.
+//! Answers of `generateContent`, streamed or whole.
 
-use mellea_core::{Event, FinishReason, ToolCall};
+use std::borrow::Cow;
+
+use mellea_core::ToolCall;
 use mellea_http::SseEvent;
+use mellea_wire::json::{join_halves, object};
+use mellea_wire::{Answer, Decoder, Fault, error_in};
 use serde_json::{Map, Value, json};
 
-use super::super::decode::{Decoder, Emulation, Events, Fault};
-use super::super::options::{note, put};
-use super::wire::{Candidate, Chunk, Part, Tokens, finish};
+use super::super::options::put;
+use super::super::sse;
+use super::wire::{Candidate, Chunk, Part, Tokens};
 
 /// The most parts of an answer that are kept for the next turn.
 const MAX_PARTS: usize = 4096;
 
+/// The fields that only an answer has.
+const ANSWERS: [&str; 3] = ["candidates", "promptFeedback", "usageMetadata"];
+
 /// Decodes one answer.
-///
-/// Some models send a finish reason with every piece, so the stream's end is the answer's.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct ContentDecoder {
-    emulation: Emulation,
-    begun: bool,
-    finish: Option<FinishReason>,
-    tokens: Option<Tokens>,
-    called: bool,
+    /// The candidate that is the answer.
+    main: Option<u64>,
+    stopped: bool,
+    tokens: Tokens,
     /// The turn as it must come back; kept only while it holds what must.
     parts: Vec<Value>,
     signed: bool,
 }
 
-impl ContentDecoder {
-    pub(super) fn new(emulate: bool) -> Self {
-        Self {
-            emulation: Emulation::new(emulate),
-            begun: false,
-            finish: None,
-            tokens: None,
-            called: false,
-            parts: Vec::new(),
-            signed: false,
-        }
-    }
+/// Where a part stands.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    /// With the finish, where servers repeat what they have sent.
+    last: bool,
+    /// What of it counts: of a second candidate only what the first has none of.
+    texts: bool,
+    calls: bool,
+    kept: bool,
+}
 
-    fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Events) -> Result<(), Fault> {
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(Fault::Refused(json!({ "error": error })));
-        }
-        if !std::mem::replace(&mut self.begun, true) {
-            if let Some(id) = chunk.response_id {
-                out.push(Event::ResponseId(id.into_owned()));
+impl ContentDecoder {
+    fn chunk(&mut self, chunk: Chunk<'_>, answer: &mut Answer) -> Result<(), Fault> {
+        answer.id(chunk.response_id.unwrap_or_default());
+        answer.model(chunk.model_version.unwrap_or_default());
+        let mut candidates = chunk.candidates.unwrap_or_default();
+        if let Some(first) = candidates.iter().map(|candidate| candidate.index).min() {
+            let main = *self.main.get_or_insert(first);
+            candidates.sort_by_key(|candidate| candidate.index != main);
+            for candidate in candidates {
+                self.candidate(candidate, main, answer)?;
             }
-            if let Some(model) = chunk.model_version.filter(|model| !model.is_empty()) {
-                out.push(Event::Model(model.into_owned()));
-            }
+        } else if let Some(reason) = chunk.prompt_feedback.as_ref().and_then(|feedback| feedback.get("blockReason")?.as_str())
+            && !reason.ends_with("UNSPECIFIED")
+        {
+            answer.note(format!("the prompt was blocked: {reason}"));
+            self.stopped = true;
+            answer.finish("content_filter")?;
         }
-        if let Some(candidate) = chunk.candidates.into_iter().flatten().find(|candidate| candidate.index == 0) {
-            self.candidate(candidate, out)?;
-        } else if let Some(reason) = chunk.prompt_feedback.as_ref().and_then(|feedback| feedback.get("blockReason")?.as_str()) {
-            out.push(Event::Warning(note(format!("the prompt was blocked: {reason}"))));
-            self.finish = Some(FinishReason::ContentFilter);
-        }
-        // Every piece has the tokens so far.
-        if let Some(tokens) = chunk.usage_metadata.filter(|tokens| self.tokens.replace(*tokens) != Some(*tokens)) {
-            out.push(Event::Usage(tokens.usage()));
+        if let Some(tokens) = chunk.usage_metadata {
+            // Every piece has the tokens so far.
+            self.tokens.update(tokens);
+            answer.usage(self.tokens.usage());
         }
         Ok(())
     }
 
-    fn candidate(&mut self, candidate: Candidate<'_>, out: &mut Events) -> Result<(), Fault> {
+    fn candidate(&mut self, candidate: Candidate<'_>, main: u64, answer: &mut Answer) -> Result<(), Fault> {
+        let kept = candidate.index == main;
+        let word = candidate.finish_reason.filter(|word| !word.is_empty() && !word.ends_with("UNSPECIFIED"));
+        let (texts, calls) = (kept || !answer.has_text(), kept || !answer.has_calls());
+        let position = Position { last: word.is_some(), texts, calls, kept };
         for part in candidate.content.and_then(|content| content.parts).unwrap_or_default() {
-            self.part(part, out)?;
+            self.part(part, position, answer)?;
+        }
+        if !kept {
+            return Ok(());
         }
         if let Some(scores) = candidate.logprobs_result {
-            out.push(Event::Logprobs(scores.tokens()));
+            answer.logprobs(scores.tokens());
         }
-        if let Some(reason) = candidate.finish_reason.as_deref().and_then(finish) {
-            if let Some(why) = candidate.finish_message.filter(|why| !why.is_empty()) {
-                out.push(Event::Warning(note(format!("the model stopped: {why}"))));
+        let Some(word) = word else { return Ok(()) };
+        let why = candidate.finish_message.filter(|why| !why.is_empty());
+        self.stopped = true;
+        match (answer.finish(&word), why) {
+            (Err(Fault::Broken(reason)), Some(why)) => Err(Fault::Broken(format!("{reason}: {why}"))),
+            (Ok(()), Some(why)) => {
+                answer.note(format!("the model stopped: {why}"));
+                Ok(())
             }
-            self.finish = Some(reason);
+            (done, _) => done,
         }
-        Ok(())
     }
 
-    fn part(&mut self, part: Part<'_>, out: &mut Events) -> Result<(), Fault> {
-        let signature = part.thought_signature.map(std::borrow::Cow::into_owned);
-        let thought = part.thought == Some(true);
+    fn part(&mut self, part: Part<'_>, position: Position, answer: &mut Answer) -> Result<(), Fault> {
+        let signature = part.thought_signature.map(Cow::into_owned);
         if let Some(text) = part.text {
-            let text = text.into_owned();
-            if !thought || signature.is_some() {
-                self.keep_text(&text, thought, signature)?;
+            if !position.texts || !part.thought && position.last && answer.repeats(&text) {
+                return Ok(());
             }
-            if thought {
-                out.push(Event::Thinking(text));
-            } else {
-                self.emulation.text(text, out);
+            let text = text.into_owned();
+            if position.kept && (!part.thought || signature.is_some()) {
+                self.keep_text(&text, part.thought, signature)?;
+            }
+            match (part.thought, position.last) {
+                (true, true) => answer.last_thinking(text),
+                (true, false) => answer.thinking(text),
+                (false, _) => answer.text(text),
             }
             return Ok(());
         }
         if let Some(Value::Object(call)) = part.function_call {
-            return self.call(call, signature, out);
+            return if position.calls { self.call(call, signature, position, answer) } else { Ok(()) };
         }
         let others = [
             ("executableCode", part.executable_code),
@@ -104,33 +120,44 @@ impl ContentDecoder {
             ("inlineData", part.inline_data),
         ];
         for (name, value) in others {
-            let Some(value) = value else { continue };
+            let Some(value) = value.filter(|_| position.kept) else { continue };
             if name == "inlineData" {
-                out.push(Event::Warning(note("a picture or sound in the answer was left out")));
+                answer.note("a picture or sound in the answer was left out");
             }
             self.keep(Map::from_iter([(name.to_owned(), value)]), signature.clone())?;
         }
         Ok(())
     }
 
-    fn call(&mut self, mut call: Map<String, Value>, signature: Option<String>, out: &mut Events) -> Result<(), Fault> {
-        let name = call.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let arguments = call.get("args").cloned().unwrap_or_else(|| json!({}));
-        if self.emulation.is_answer(&name) {
-            if self.emulation.call(out) {
-                out.text(arguments.to_string());
-            } else {
-                out.push(Event::Warning(note("the answer came twice; the first one counts")));
+    fn call(
+        &mut self,
+        mut call: Map<String, Value>,
+        signature: Option<String>,
+        position: Position,
+        answer: &mut Answer,
+    ) -> Result<(), Fault> {
+        let field = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (id, name) = (field("id"), field("name"));
+        let arguments = call.get("args").cloned().unwrap_or_default();
+        if answer.is_json_call(&name) {
+            if answer.begin_json() {
+                answer.json_text(object(&arguments).to_string());
             }
             return Ok(());
         }
-        let made = match call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) {
-            Some(id) => ToolCall::with_id(id, name, arguments),
-            None => ToolCall::new(name, arguments),
-        };
-        call.insert("args".to_owned(), super::super::turns::arguments(&made.arguments));
-        out.push(Event::ToolCall(made));
-        self.called = true;
+        if position.last && !id.is_empty() && answer.calls().iter().any(|known| known.id == id) {
+            // The whole message once more.
+            return Ok(());
+        }
+        if answer.calls().len() >= MAX_PARTS {
+            return Err(Fault::malformed("candidates[0].content.parts", format!("there are more than {MAX_PARTS} calls")));
+        }
+        let made = ToolCall::with_id(id, name, arguments);
+        call.insert("args".to_owned(), object(&made.arguments));
+        answer.complete_call(made);
+        if !position.kept {
+            return Ok(());
+        }
         self.signed |= call.contains_key("id");
         self.keep(Map::from_iter([("functionCall".to_owned(), Value::Object(call))]), signature)
     }
@@ -159,18 +186,6 @@ impl ContentDecoder {
         self.parts.push(Value::Object(part));
         Ok(())
     }
-
-    fn complete(&mut self, out: &mut Events) -> Result<(), Fault> {
-        let Some(reason) = self.finish.take() else { return Err(out.incomplete()) };
-        self.emulation.finish(out);
-        if self.called && self.signed {
-            let parts: Vec<_> = std::mem::take(&mut self.parts).into_iter().filter(is_worth_keeping).collect();
-            out.push(Event::Replay(json!({ "gemini": parts })));
-        }
-        let reason = if reason == FinishReason::Stop && self.called { FinishReason::ToolCalls } else { reason };
-        out.push(Event::Finish(reason));
-        Ok(())
-    }
 }
 
 /// An empty text says nothing, unless it carries a signature.
@@ -178,35 +193,70 @@ fn is_worth_keeping(part: &Value) -> bool {
     part.get("thoughtSignature").is_some() || part.get("text").is_none_or(|text| text != "")
 }
 
+impl Chunk<'_> {
+    /// Whether it may be an error in the place of an answer.
+    fn is_odd(&self) -> bool {
+        self.error.is_some() || self.candidates.is_none() && self.prompt_feedback.is_none() && self.usage_metadata.is_none()
+    }
+}
+
+fn refused(value: &Value) -> Result<(), Fault> {
+    error_in(value, &ANSWERS).map_or(Ok(()), |error| Err(Fault::Refused(error)))
+}
+
 impl Decoder for ContentDecoder {
     type Frame = SseEvent;
 
-    fn frame(&mut self, frame: SseEvent, out: &mut Events) -> Result<(), Fault> {
-        out.count(frame.data.len())?;
-        match serde_json::from_str(&frame.data) {
-            Ok(chunk) => self.chunk(chunk, out)?,
-            Err(error) => out.skip(&error),
+    fn frame(&mut self, frame: SseEvent, answer: &mut Answer) -> Result<(), Fault> {
+        let Some(text) = sse::json(&frame, answer)? else { return Ok(()) };
+        let mut spare = String::new();
+        let chunk: Chunk<'_> = answer.read(text, &mut spare)?;
+        if chunk.is_odd() {
+            let mut spare = String::new();
+            refused(&answer.read(text, &mut spare)?)?;
         }
+        self.chunk(chunk, answer)
+    }
+
+    fn whole(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Fault> {
+        let mut spare = String::new();
+        // Without `alt=sse` a stream is an array of its pieces.
+        let chunks: Vec<Chunk<'_>> = match body.trim_ascii_start().first() {
+            Some(b'[') => answer.read_body(body, &mut spare)?,
+            _ => vec![answer.read_body(body, &mut spare)?],
+        };
+        for chunk in chunks {
+            match &chunk.error {
+                Some(error) => refused(&json!({ "error": error }))?,
+                None if chunk.is_odd() => refused(&answer.read_body(body, &mut String::new())?)?,
+                None => {}
+            }
+            self.chunk(chunk, answer)?;
+        }
+        if self.stopped {
+            return Ok(());
+        }
+        if !answer.has_text() && !answer.has_calls() {
+            return Err(Fault::malformed("candidates[0].finishReason", "there is none"));
+        }
+        answer.note("the service did not say that the answer is complete");
         Ok(())
     }
 
-    fn whole(&mut self, body: &[u8], out: &mut Events) -> Result<(), Fault> {
-        let fault = |error: serde_json::Error| Fault::malformed("", error.to_string());
-        // Without `alt=sse` a stream is an array of its pieces.
-        if body.trim_ascii_start().starts_with(b"[") {
-            for chunk in serde_json::from_slice::<Vec<Chunk<'_>>>(body).map_err(fault)? {
-                self.chunk(chunk, out)?;
-            }
-        } else {
-            self.chunk(serde_json::from_slice(body).map_err(fault)?, out)?;
-        }
-        if self.finish.is_none() {
-            return Err(Fault::malformed("candidates[0].finishReason", "there is none"));
-        }
-        self.complete(out)
+    fn size(frame: &SseEvent) -> usize {
+        frame.data.len()
     }
 
-    fn end(&mut self, out: &mut Events) -> Result<(), Fault> {
-        self.complete(out)
+    fn conclude(&mut self, _: Map<String, Value>, answer: &mut Answer) {
+        if answer.calls().is_empty() || !self.signed {
+            return;
+        }
+        let mut parts: Vec<Value> = std::mem::take(&mut self.parts).into_iter().filter(is_worth_keeping).collect();
+        for text in parts.iter_mut().filter_map(|part| part.get_mut("text")) {
+            if let Value::String(text) = text {
+                join_halves(text, false);
+            }
+        }
+        answer.replay(json!({ "gemini": parts }));
     }
 }

@@ -3,7 +3,7 @@
 use insta::assert_json_snapshot;
 use mellea_core::testing::conformance::Fixture;
 use mellea_core::{Audio, ErrorKind, Event, Image, Message, Thinking, ToolCall, ToolChoice, ToolSpec, backend_conformance};
-use mellea_http::testing::{Recorded, Reply, Server};
+use mellea_http::testing::{Recorded, Reply, Server, Step};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -180,8 +180,8 @@ fn streams_that_go_wrong() {
     let (events, _) = recorded(&old(), false, &corpus("gemini/blocked.sse"));
     assert_eq!(folded(&events)["rest"]["finish"], "content_filter");
     assert!(folded(&events)["rest"]["warning"].to_string().contains("PROHIBITED_CONTENT"));
-    let (events, _) = recorded(&old(), false, &corpus("gemini/malformed_call.sse"));
-    assert_eq!(folded(&events)["rest"]["finish"], json!({"other": "MALFORMED_FUNCTION_CALL"}));
+    let (_, error) = recorded(&old(), false, &corpus("gemini/malformed_call.sse"));
+    assert!(error.as_ref().is_some_and(|e| e.contains("Broken") && e.contains("weather(city=")), "{error:?}");
     let (events, _) = decode(&old(), false, &[&corpus("gemini/stop_everywhere.sse")]);
     assert_eq!(text(&events), "ab");
 }
@@ -224,11 +224,162 @@ fn odd_answers() {
         }
     }
     let (events, error) = decode(&old(), false, &[b"data: {\"a\"\n\n", &corpus("gemini/text.sse")]);
+    assert!(text(&events).is_empty() && error.unwrap().contains("Malformed"));
+    let bytes = [b"data: {\"a\"\n\n".to_vec(), corpus("gemini/text.sse")].concat();
+    let (events, error) = decode_by(&old(), |rules| rules.skip_unreadable = true, &bytes);
     assert_eq!((text(&events).as_str(), error), ("Grüße, 世界 🌍!", None));
-    assert!(folded(&events)["rest"]["warning"].to_string().contains("could not be read"));
+    assert!(notes(&events).contains("could not be read"));
+}
+
+fn chunk(text: &str, finish: Option<&str>) -> Vec<u8> {
+    let mut candidate = json!({"content": {"parts": [{"text": text}], "role": "model"}, "index": 0});
+    if let Some(finish) = finish {
+        candidate["finishReason"] = finish.into();
+    }
+    format!("data: {}\n\n", json!({ "candidates": [candidate] })).into_bytes()
+}
+
+#[test]
+fn reasons_to_stop() {
+    for (word, expected) in [
+        ("STOP", json!("stop")),
+        ("MAX_TOKENS", json!("length")),
+        ("SAFETY", json!("content_filter")),
+        ("MODEL_ARMOR", json!("content_filter")),
+        ("LANGUAGE", json!("content_filter")),
+        ("OTHER", json!({"other": "OTHER"})),
+        ("MALFORMED_FUNCTION_CALL", Value::Null),
+        ("UNEXPECTED_TOOL_CALL", Value::Null),
+    ] {
+        let (events, error) = recorded(&old(), false, &chunk("half", Some(word)));
+        assert_eq!((text(&events).as_str(), error.is_some()), ("half", expected.is_null()), "{word}");
+        assert_eq!(folded(&events)["rest"]["finish"], expected, "{word}");
+        assert_eq!(notes(&events).contains(word), word == "OTHER", "{word}");
+        assert_eq!(error.is_some_and(|e| e.contains("Broken")), expected.is_null(), "{word}");
+    }
+}
+
+#[test]
+fn what_comes_twice_is_taken_once() {
+    let bytes = [chunk("The answer ", None), chunk("is 42.", None), chunk("The answer is 42.", Some("STOP"))].concat();
+    let (events, error) = recorded(&old(), false, &bytes);
+    assert_eq!((text(&events).as_str(), error), ("The answer is 42.", None));
+    let call = |finish: Value| {
+        let part = json!({"functionCall": {"id": "fc-1", "name": "weather", "args": {"city": "Oslo"}}});
+        format!("data: {}\n\n", json!({"candidates": [{"content": {"parts": [part]}, "finishReason": finish}]}))
+    };
+    let bytes = [call(Value::Null), call("STOP".into())].concat();
+    let (events, _) = recorded(&old(), false, bytes.as_bytes());
+    assert_eq!(folded(&events)["calls"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn of_a_second_candidate_counts_what_the_first_lacks() {
+    let call = json!({"functionCall": {"name": "weather", "args": {"city": "Oslo"}}});
+    let body = |candidates: Value| json!({ "candidates": candidates }).to_string();
+    let (events, _) = whole(
+        &old(),
+        false,
+        body(json!([
+            {"index": 0, "content": {"parts": [{"text": "I look."}]}, "finishReason": "STOP"},
+            {"index": 1, "content": {"parts": [call, {"text": "No."}]}, "finishReason": "STOP"},
+        ]))
+        .as_bytes(),
+    );
+    let answer = folded(&events);
+    assert_eq!((&answer["text"], &answer["calls"][0]["name"]), (&json!("I look."), &json!("weather")));
+    let (events, error) = whole(
+        &old(),
+        false,
+        body(json!([{"index": 1, "content": {"parts": [{"text": "One."}]}, "finishReason": "STOP"}])).as_bytes(),
+    );
+    assert_eq!((text(&events).as_str(), error), ("One.", None));
+}
+
+#[test]
+fn zeros_at_the_end_are_no_figures() {
+    let usage = |prompt: u64, said: u64| {
+        format!("data: {}\n\n", json!({"usageMetadata": {"promptTokenCount": prompt, "candidatesTokenCount": said}})).into_bytes()
+    };
+    let bytes = [chunk("a", None), usage(8, 3), chunk("b", Some("STOP")), usage(0, 0)].concat();
+    let (events, _) = recorded(&old(), false, &bytes);
+    let used = &folded(&events)["usage"];
+    assert_eq!((&used["prompt_tokens"], &used["completion_tokens"]), (&json!(8), &json!(3)));
+}
+
+#[test]
+fn ends_halves_and_errors() {
+    let (events, error) = decode(&old(), false, &[&chunk("Hello", None), b"data: [DONE]\n\n"]);
+    assert!(text(&events) == "Hello" && error.is_none() && notes(&events).contains("complete"));
+    let (events, error) = whole(&old(), false, br#"{"candidates":[{"content":{"parts":[{"text":"Hello"}]}}]}"#);
+    assert!(text(&events) == "Hello" && error.is_none() && notes(&events).contains("complete"));
+    let half = |text: &str| {
+        format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"{text}\"}}]}}}}]}}\n\n").into_bytes()
+    };
+    let bytes = [half("Hi \\ud83d"), half("\\ude00"), chunk("", Some("STOP"))].concat();
+    assert_eq!(text(&recorded(&old(), false, &bytes).0), "Hi \u{1f600}");
+    for body in [json!({"detail": "full"}), json!({"success": false, "msg": "full"}), json!([{"error": {"message": "full"}}])] {
+        let (_, error) = whole(&old(), false, body.to_string().as_bytes());
+        assert!(error.as_ref().is_some_and(|e| e.contains("Refused") && e.contains("full")), "{body}: {error:?}");
+        let bytes = [chunk("Once", None), format!("data: {body}\n\n").into_bytes()].concat();
+        let (events, error) = decode(&old(), false, &[&bytes]);
+        assert!(text(&events) == "Once" && error.as_ref().is_some_and(|e| e.contains("full")), "{body}: {error:?}");
+    }
+}
+
+#[test]
+fn a_token_without_a_score_is_left_out() {
+    let body = r#"{"candidates":[{"content":{"parts":[{"text":"ab"}]},"finishReason":"STOP","logprobsResult":{
+        "chosenCandidates":[{"token":"a"},{"token":"b","logProbability":-1.0},{"token":"c","logProbability":NaN}],
+        "topCandidates":[{"candidates":[{"token":"x","logProbability":-1}]},{"candidates":[{"token":"b","logProbability":-1.0},{"token":"y"}]}]}}]}"#;
+    let (events, error) = whole(&old(), false, body.as_bytes());
+    let scores = events.iter().find_map(|event| if let Event::Logprobs(tokens) = event { Some(tokens) } else { None }).unwrap();
+    assert_eq!((scores.len(), scores[0].token.as_str(), scores[0].top.len(), error), (1, "b", 1, None));
+}
+
+#[test]
+fn there_is_one_system_message_or_none() {
+    let mut request = ask("hi");
+    request.messages.insert(0, Message::system("Be brief."));
+    request.messages.push(Message::system(""));
+    assert_eq!(body(&old(), &request).0["systemInstruction"], json!({"parts": [{"text": "Be brief."}]}));
+    request.messages.remove(0);
+    assert_eq!(body(&old(), &request).0.get("systemInstruction"), None);
+}
+
+#[tokio::test]
+async fn a_finished_answer_is_handed_over_though_the_connection_stays_open() {
+    let server = Server::start().await.unwrap();
+    let backend = backend(settings("gemini", "gemini-2.5-flash", &server.url())).unwrap();
+    let events = vec![chunk("Hel", None), chunk("lo", Some("STOP"))];
+    assert_eq!(is_handed_over(&*backend, &server, events).await, "Hello");
+}
+
+#[tokio::test]
+async fn a_finish_with_every_piece_is_the_end_with_the_last() {
+    let server = Server::start().await.unwrap();
+    let backend = backend(settings("gemini", "gemini-2.5-flash", &server.url())).unwrap();
+    server.handle(|_| {
+        let pieces = (0..4)
+            .flat_map(|n| [Step::Send(chunk(&n.to_string(), Some("STOP"))), Step::Wait(std::time::Duration::from_millis(200))]);
+        Reply::stream("text/event-stream", pieces)
+    });
+    let got = self::events(&*backend, with_options("hi", |o| o.stream = true)).await.unwrap();
+    assert_eq!(text(&got), "0123");
 }
 
 proptest! {
+    #[test]
+    fn any_cut_reads_the_same(
+        cuts in prop::collection::vec(0_usize..8000, 0..5), at in 0_usize..8000, byte: u8, json_tool: bool, tool: bool,
+    ) {
+        let mut bytes = corpus(if tool { "gemini/json_tool.sse" } else { "gemini/tools.sse" });
+        same_in_any_cut(&new(), json_tool, &bytes, &cuts);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        same_in_any_cut(&new(), json_tool, &bytes, &cuts);
+    }
+
     #[test]
     fn no_bytes_break_the_decoder(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         decode(&new(), true, &[&bytes]);
@@ -236,11 +387,11 @@ proptest! {
     }
 
     #[test]
-    fn no_change_breaks_the_decoder(at in 0_usize..3000, byte: u8, emulate: bool) {
+    fn no_change_breaks_the_decoder(at in 0_usize..3000, byte: u8, json_tool: bool) {
         let mut bytes = corpus("gemini/tools.sse");
         let at = at % bytes.len();
         bytes[at] = byte;
-        decode(&new(), emulate, &[&bytes]);
+        decode(&new(), json_tool, &[&bytes]);
     }
 }
 

@@ -87,6 +87,17 @@ async fn models_have_their_addresses() {
 }
 
 #[test]
+fn a_claude_that_takes_either_gets_the_temperature() {
+    let (provider, model) = ("vertex_ai".to_owned(), "claude-sonnet-4-5@20250929".to_owned());
+    let wire = Messages { provider, model, version: VERTEX_VERSION.to_owned(), host: Host::Vertex("path".to_owned()) };
+    let mut request = with_options("hi", |o| o.temperature = Some(0.2));
+    request.options.extra.insert("top_p".to_owned(), 0.9.into());
+    let (sent, warnings) = body(&wire, &request);
+    assert_eq!((&sent["temperature"], sent.get("top_p"), &sent["max_tokens"]), (&json!(0.2), None, &json!(64_000)));
+    assert!(warnings.iter().any(|warning| warning.contains("top_p")), "{warnings:?}");
+}
+
+#[test]
 fn locations_have_their_hosts() {
     for (region, host) in [
         (None, "https://europe-west4-aiplatform.googleapis.com/"),

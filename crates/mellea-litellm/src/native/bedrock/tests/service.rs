@@ -173,7 +173,7 @@ async fn an_exception_as_the_first_message_is_tried_again() {
 async fn a_damaged_stream_is_malformed() {
     let server = Server::start().await.unwrap();
     let mut bytes = text_stream();
-    let at = bytes.len() - 40;
+    let at = bytes.len() / 3;
     bytes[at] ^= 1;
     server.on("POST /model/m/converse-stream").reply(Reply::bytes(200, bytes, "application/vnd.amazon.eventstream"));
     let backend = backend_in(settings("bedrock", "m", &server.url()), &empty).unwrap();
