@@ -78,7 +78,7 @@ pub(crate) async fn alone(backend: &dyn Backend, request: ChatRequest, warnings:
     run(backend, request, warnings, StreamChecks::default(), Watch::default())?.await
 }
 
-/// A generation on its way. Boxed, as others on the way of a call are: allocators are slow with what has more
+/// A generation on its way. Boxed, as others on a call's path are: allocators are slow with what has more
 /// than a kilobyte.
 pub(crate) type Generating<'a> = BoxFuture<'a, Result<Arc<ModelOutput>>>;
 

@@ -192,7 +192,7 @@ enum Place {
     Unknown,
 }
 
-/// Whether one of these words stands in some code, outside of `impl` blocks and traits in it.
+/// Whether one of these words stands in some code, outside `impl` blocks and traits in it.
 fn mentions(code: TokenStream, words: &[&str]) -> bool {
     let mut in_item = false;
     code.into_iter().any(|token| match token {
