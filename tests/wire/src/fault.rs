@@ -38,10 +38,8 @@ impl Fault {
     /// The outcome and the number of requests that this peer must come to.
     pub fn expected(&self, peer: &Peer, streamed: bool) -> (&'static str, usize) {
         match self.whole {
-            // These never send an error with status 200 as the whole; it is not known for one.
-            _ if self.expected == "Provider" && !peer.streams(streamed) && ["bedrock", "cohere"].contains(&peer.name) => {
-                ("MalformedResponse", 1)
-            }
+            // Cohere's errors are a message alone, which does not say whose fault it is.
+            _ if self.name == "an error in the middle" && !peer.streams(streamed) && peer.name == "cohere" => ("Provider", 2),
             Some(whole) if !peer.streams(streamed) => whole,
             // Ollama's errors in a stream have no code, so nothing says that another attempt may help.
             _ if self.name == "an error as the first event" && peer.name == "ollama" => (self.expected, 1),
