@@ -113,7 +113,10 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
             let until = *self.patience.get_or_insert_with(|| Instant::now() + LINGER);
             match timeout_at(until, frames.next()).await {
                 Ok(next) => next,
-                Err(_) => return Ok(self.reader.give_up_waiting()),
+                Err(_) => {
+                    self.reader.give_up_waiting();
+                    return Ok(());
+                }
             }
         } else if self.reader.is_announced() {
             // Nobody said that the model had stopped: then the body at least must not be cut.
@@ -131,7 +134,10 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
                 read.map_err(|fault| frames.place().unread(fault))
             }
             // The answer was complete, and only its end was lost.
-            Some(Err(_)) if self.reader.has_finished() => Ok(self.reader.give_up_waiting()),
+            Some(Err(_)) if self.reader.has_finished() => {
+                self.reader.give_up_waiting();
+                Ok(())
+            }
             Some(Err(error)) => {
                 self.reader.flush();
                 Err(error)
@@ -141,6 +147,7 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
     }
 
     /// The events, after these warnings. Dropping them closes the connection.
+    #[must_use]
     pub fn events(self: Box<Self>, warnings: Vec<Warning>) -> EventStream {
         let warnings = warnings.into_iter();
         EventStream::new(stream::unfold((self, warnings), |(mut incoming, mut warnings)| async {

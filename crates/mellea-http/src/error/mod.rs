@@ -79,13 +79,13 @@ impl Place {
     /// The response is malformed; `path` says where in its JSON.
     #[must_use]
     pub fn malformed(&self, path: impl Into<String>, reason: impl Into<String>) -> Error {
-        self.error(ErrorKind::MalformedResponse { path: self.clean(path.into()), reason: self.clean(reason.into()) })
+        self.error(ErrorKind::MalformedResponse { path: self.clean(&path.into()), reason: self.clean(&reason.into()) })
     }
 
     /// A text of the service as errors show it.
-    fn clean(&self, text: String) -> String {
+    fn clean(&self, text: &str) -> String {
         // Secrets first: what is shortened may hold half of one.
-        refusal::shortened(&self.0.service.redactor().text(&text), 300)
+        refusal::shortened(&self.0.service.redactor().text(text), 300)
     }
 
     /// The response ended before it was complete.
@@ -122,8 +122,8 @@ impl Place {
             Fault::Refused(error) => self.refused(&error),
             Fault::Malformed { path, reason } => self.malformed(path, reason),
             Fault::Interrupted => self.interrupted(),
-            Fault::Broken(reason) => self.error(ErrorKind::Parse(self.clean(reason))),
-            Fault::Repeating(reason) => self.error(ErrorKind::Degenerate(self.clean(reason))),
+            Fault::Broken(reason) => self.error(ErrorKind::Parse(self.clean(&reason))),
+            Fault::Repeating(reason) => self.error(ErrorKind::Degenerate(self.clean(&reason))),
             Fault::PromptTruncated { prompt, read } => self.error(ErrorKind::PromptTruncated { prompt, read }),
             other => self.malformed("", other.to_string()),
         }

@@ -12,36 +12,43 @@ use serde_json::Value;
 /// What a type makes of each kind of JSON value; of most it makes nothing.
 pub trait Accept<'de>: Sized {
     /// Of a text.
+    #[must_use]
     fn text(_text: &str) -> Option<Self> {
         None
     }
 
     /// Of a text that the JSON holds as it is.
+    #[must_use]
     fn borrowed(text: &'de str) -> Option<Self> {
         Self::text(text)
     }
 
     /// Of a text that was made for it.
+    #[must_use]
     fn owned(text: String) -> Option<Self> {
         Self::text(&text)
     }
 
     /// Of a number without sign and fraction.
+    #[must_use]
     fn unsigned(_number: u64) -> Option<Self> {
         None
     }
 
     /// Of any other number.
+    #[must_use]
     fn float(_number: f64) -> Option<Self> {
         None
     }
 
     /// Of `true` or `false`.
+    #[must_use]
     fn boolean(_value: bool) -> Option<Self> {
         None
     }
 
     /// Of `null`.
+    #[must_use]
     fn null() -> Option<Self> {
         None
     }
