@@ -10,7 +10,7 @@ use mellea_core::{
 };
 
 use crate::builder::LiteLlmBuilder;
-use crate::control;
+use crate::litellm_options;
 
 /// A model from any provider, found by its name.
 ///
@@ -60,12 +60,12 @@ impl LiteLlm {
 
     /// The names of LiteLLM's own settings among a call's options.
     fn own(options: &RequestOptions) -> impl Iterator<Item = &String> {
-        options.extra.keys().filter(|name| control::is_own(name))
+        options.extra.keys().filter(|name| litellm_options::is_own(name))
     }
 
     /// The options without LiteLLM's own settings: a provider must not see them, a key least of all.
     fn strip(options: &mut RequestOptions) {
-        options.extra.retain(|name, _| !control::is_own(name));
+        options.extra.retain(|name, _| !litellm_options::is_own(name));
     }
 
     fn warnings(options: &RequestOptions) -> impl Iterator<Item = Warning> {

@@ -1,6 +1,5 @@
 //! Setting up a [`LiteLlm`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,11 +7,12 @@ use mellea_core::{Backend, Error, ErrorKind, ModelOptions, ModelRef, OptionKey, 
 use mellea_http::{ClientSettings, Secret, client_setters};
 
 use crate::backend::LiteLlm;
-use crate::control::Control;
 use crate::env::Env;
-use crate::keys::{self, Credential, Vars};
-use crate::registry::{Kind, Provider, Registry};
+use crate::keys::{self, Credential};
+use crate::litellm_options::LiteLlmOptions;
+use crate::registry::{Kind, Registry};
 use crate::route::{self, Route};
+use crate::settings::Settings;
 use crate::{exchange, form, openai};
 
 /// Sets up a [`LiteLlm`]; nothing is sent before the first call.
@@ -31,14 +31,11 @@ use crate::{exchange, form, openai};
 #[derive(Clone, Default)]
 #[must_use = "a backend is made by `build`"]
 pub struct LiteLlmBuilder {
-    pub(crate) model: Option<ModelRef>,
-    pub(crate) registry: Option<Registry>,
-    pub(crate) env: Env,
-    pub(crate) credential: Option<Credential>,
-    pub(crate) base_url: Option<String>,
-    pub(crate) vars: BTreeMap<String, String>,
-    pub(crate) options: ModelOptions,
-    pub(crate) settings: ClientSettings,
+    model: Option<ModelRef>,
+    registry: Option<Registry>,
+    given: Settings,
+    /// Those of the client, where the setters that all builders share put them.
+    settings: ClientSettings,
 }
 
 impl LiteLlmBuilder {
@@ -57,14 +54,14 @@ impl LiteLlmBuilder {
 
     /// The key. Default: the provider's environment variables.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
-        self.credential = Some(Credential::Key(key.into()));
+        self.given.credential = Some(Credential::Key(key.into()));
         self
     }
 
     /// A token instead of a key: it is sent as `Authorization: Bearer` even where keys have a header of
     /// their own. An example is an Entra token for Azure.
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
-        self.credential = Some(Credential::Token(token.into()));
+        self.given.credential = Some(Credential::Token(token.into()));
         self
     }
 
@@ -72,13 +69,13 @@ impl LiteLlmBuilder {
     /// environment holds as a key is not sent to an address that only looks like the provider's, or is
     /// another provider's; what [`api_key`](Self::api_key) gives goes wherever this says.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
+        self.given.base_url = Some(url.into());
         self
     }
 
     /// A part of the provider's address, such as `account_id` for Cloudflare.
     pub fn var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.vars.insert(name.into(), value.into());
+        self.given.variables.insert(name.into(), value.into());
         self
     }
 
@@ -99,7 +96,7 @@ impl LiteLlmBuilder {
 
     /// Reads these variables instead of the process's environment, for keys that are kept elsewhere.
     pub fn variables<K: Into<String>, V: Into<Secret>>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        self.env = Env::Given(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()));
+        self.given.env = Env::Given(Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()));
         self
     }
 
@@ -109,13 +106,13 @@ impl LiteLlmBuilder {
     /// `api_key`, `api_version`, `num_retries`, `aws_region_name`, `vertex_location`,
     /// `vertex_project`; `drop_params` is what happens anyway, with a warning for each.
     pub fn option(mut self, key: impl Into<OptionKey>, value: impl Into<OptionValue>) -> Self {
-        self.options.set(key, value);
+        self.given.options.set(key, value);
         self
     }
 
     /// Sets options for every request, added to those already set.
     pub fn options(mut self, options: &ModelOptions) -> Self {
-        self.options = self.options.merged(options);
+        self.given.options = self.given.options.merged(options);
         self
     }
 
@@ -129,56 +126,45 @@ impl LiteLlmBuilder {
     pub fn build(mut self) -> Result<LiteLlm> {
         let model = self.model.take().ok_or_else(|| ErrorKind::config("model", "no model is named: `model` is missing"))?;
         let name = route::name(&model)?;
-        Control::take(&mut self.options)?.apply(&mut self);
+        let mut settings = self.given;
+        settings.client = self.settings;
+        LiteLlmOptions::take(&mut settings.options)?.apply(&mut settings);
         let registry = self.registry.take().unwrap_or_else(Registry::builtin);
         let route = route::route(&registry, &name)?;
-        let inner = self.inner(&registry, route).map_err(|e: Error| e.at(&route.provider.name, route.model))?;
+        let inner = inner(settings, &registry, route).map_err(|e: Error| e.at(&route.provider.name, route.model))?;
         Ok(LiteLlm::of(inner, name))
     }
+}
 
-    fn inner(self, registry: &Registry, Route { provider, model, .. }: Route<'_, '_>) -> Result<Arc<dyn Backend>> {
-        crate::registry::check(provider)?;
-        match provider.kind {
-            Kind::Native => crate::own_wire::backend(self, registry, provider, model),
-            _ => {
-                let vars = Vars { given: &self.vars, env: &self.env };
-                let address = keys::address(provider, self.base_url.as_deref(), &vars)?;
-                let given = self.credential.is_some() || self.env.first(&provider.key_env).is_some();
-                let given = given || self.env.first(&provider.token_env).is_some();
-                let origin = address.url.as_url().origin().ascii_serialization();
-                let exchange = if given { None } else { exchange::find(provider, &origin, &vars, &self.settings)? };
-                let credential = match exchange {
-                    Some(_) => None,
-                    None => self.credential_for(provider, registry, &address)?,
-                };
-                let shape = form::shape(provider, model, address, credential, &vars)?;
-                openai::backend(self, provider, shape, exchange)
-            }
-        }
+/// The backend that the route leads to.
+fn inner(settings: Settings, registry: &Registry, Route { provider, model, .. }: Route<'_, '_>) -> Result<Arc<dyn Backend>> {
+    crate::registry::check(provider)?;
+    if provider.kind == Kind::Native {
+        return crate::native_provider::backend(settings, registry, provider, model);
     }
-
-    pub(crate) fn credential_for(
-        &self,
-        provider: &Provider,
-        registry: &Registry,
-        address: &keys::Address,
-    ) -> Result<Option<Credential>> {
-        match &self.credential {
-            Some(given) => Ok(Some(given.clone())),
-            None => keys::credential(provider, registry, address, &self.env),
-        }
-    }
+    let vars = settings.vars();
+    let address = keys::address(provider, settings.base_url.as_deref(), &vars)?;
+    let given = settings.credential.is_some() || settings.env.first(&provider.key_env).is_some();
+    let given = given || settings.env.first(&provider.token_env).is_some();
+    let origin = address.url.as_url().origin().ascii_serialization();
+    let exchange = if given { None } else { exchange::find(provider, &origin, &vars, &settings.client)? };
+    let credential = match exchange {
+        Some(_) => None,
+        None => settings.credential_for(provider, registry, &address)?,
+    };
+    let shape = form::shape(provider, model, address, credential, &vars)?;
+    openai::backend(settings, provider, shape, exchange)
 }
 
 impl fmt::Debug for LiteLlmBuilder {
     /// Leaves out keys and what may contain one: headers and the query of the address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = self.base_url.as_deref().map(mellea_http::BaseUrl::parse).and_then(Result::ok);
+        let base = self.given.base_url.as_deref().map(mellea_http::BaseUrl::parse).and_then(Result::ok);
         f.debug_struct("LiteLlmBuilder")
             .field("model", &self.model)
             .field("base_url", &base)
-            .field("credential", &self.credential)
-            .field("options", &self.options)
+            .field("credential", &self.given.credential)
+            .field("options", &self.given.options)
             .finish_non_exhaustive()
     }
 }

@@ -4,20 +4,15 @@ use std::sync::Arc;
 
 use mellea_core::{Backend, Error, Result};
 
-use crate::builder::LiteLlmBuilder;
-use crate::keys::{self, Credential, Vars};
-use crate::native::{self, Settings};
+use crate::keys::{self, Credential};
+use crate::native;
 use crate::registry::{Provider, Registry};
+use crate::settings::Settings;
 use crate::template;
 
 /// The backend of a native provider for this model.
-pub(crate) fn backend(
-    builder: LiteLlmBuilder,
-    registry: &Registry,
-    provider: &Provider,
-    model: &str,
-) -> Result<Arc<dyn Backend>> {
-    let settings = settings(builder, registry, provider, model)?;
+pub(crate) fn backend(settings: Settings, registry: &Registry, provider: &Provider, model: &str) -> Result<Arc<dyn Backend>> {
+    let settings = of_family(settings, registry, provider, model)?;
     match provider.name.as_str() {
         #[cfg(feature = "anthropic")]
         "anthropic" => native::anthropic(settings),
@@ -33,34 +28,35 @@ pub(crate) fn backend(
     }
 }
 
-fn settings(builder: LiteLlmBuilder, registry: &Registry, provider: &Provider, model: &str) -> Result<Settings> {
-    let vars = Vars { given: &builder.vars, env: &builder.env };
-    let elsewhere = builder.base_url.is_some() || builder.env.first(&provider.base_env).is_some();
+/// The settings as a family has them.
+fn of_family(given: Settings, registry: &Registry, provider: &Provider, model: &str) -> Result<native::Settings> {
+    let vars = given.vars();
+    let elsewhere = given.base_url.is_some() || given.env.first(&provider.base_env).is_some();
     // Without an address of the user's, the family knows its own, and the keys of its row go there.
     let (base_url, credential) = if elsewhere || (provider.base_url.is_some() && provider.vars.is_empty()) {
-        let address = keys::address(provider, builder.base_url.as_deref(), &vars)?;
-        let credential = builder.credential_for(provider, registry, &address)?;
+        let address = keys::address(provider, given.base_url.as_deref(), &vars)?;
+        let credential = given.credential_for(provider, registry, &address)?;
         (elsewhere.then(|| address.url.as_url().as_str().trim_end_matches('/').to_owned()), credential)
     } else {
-        let found = builder.env.first(&provider.key_env).map(|(_, key)| Credential::Key(key));
-        (None, builder.credential.clone().or(found))
+        let found = given.env.first(&provider.key_env).map(|(_, key)| Credential::Key(key));
+        (None, given.credential.clone().or(found))
     };
-    let mut settings = Settings::new(&provider.name, model);
+    let mut settings = native::Settings::new(&provider.name, model);
     settings.api_key = credential.map(|credential| credential.secret().clone());
     settings.base_url = base_url;
     // Both become parts of an address.
-    settings.region = region(&builder, provider, model).map(|region| template::safe("region", &region)).transpose()?;
+    settings.region = region(&given, provider, model).map(|region| template::safe("region", &region)).transpose()?;
     settings.project = vars.find(provider, "project").map(|project| template::safe("project", &project)).transpose()?;
     settings.api_version = vars.find(provider, "api_version");
-    settings.options = builder.options;
-    settings.client = builder.settings;
+    settings.options = given.options;
+    settings.client = given.client;
     Ok(settings)
 }
 
 /// The given region, or the environment's; an ARN of Bedrock has its own.
-fn region(builder: &LiteLlmBuilder, provider: &Provider, model: &str) -> Option<String> {
-    let vars = Vars { given: &builder.vars, env: &builder.env };
-    match builder.vars.get("region") {
+fn region(settings: &Settings, provider: &Provider, model: &str) -> Option<String> {
+    let vars = settings.vars();
+    match settings.variables.get("region") {
         None if model.contains("arn:") => None,
         given => given.cloned().or_else(|| vars.find(provider, "region")),
     }
@@ -68,7 +64,7 @@ fn region(builder: &LiteLlmBuilder, provider: &Provider, model: &str) -> Option<
 
 /// Without LiteLLM's choice of interface before the model: there is one here.
 #[cfg(feature = "bedrock")]
-fn bedrock(mut settings: Settings) -> Result<Settings> {
+fn bedrock(mut settings: native::Settings) -> Result<native::Settings> {
     if let Some(model) = settings.model.strip_prefix("converse/") {
         settings.model = model.to_owned();
     } else if settings.model.starts_with("invoke/") {

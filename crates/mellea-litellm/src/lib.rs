@@ -3,7 +3,6 @@
 
 mod backend;
 mod builder;
-mod control;
 mod dialect;
 mod env;
 mod exchange;
@@ -11,15 +10,19 @@ mod exchange;
 mod families;
 mod form;
 mod keys;
+mod litellm_options;
 #[cfg(any(feature = "anthropic", feature = "gemini", feature = "vertex", feature = "bedrock", feature = "cohere"))]
 mod native;
+mod native_provider;
+#[cfg(feature = "ollama")]
+mod ollama;
 mod openai;
-mod own_wire;
 mod registry;
 mod route;
-#[cfg(any(feature = "ollama", feature = "watsonx"))]
-mod siblings;
+mod settings;
 mod template;
+#[cfg(feature = "watsonx")]
+mod watsonx;
 
 pub use backend::LiteLlm;
 pub use builder::LiteLlmBuilder;

@@ -6,16 +6,16 @@ use mellea_core::{Backend, Result};
 use mellea_http::auth::Bearer;
 use mellea_openai::OpenAi;
 
-use crate::builder::LiteLlmBuilder;
 use crate::dialect;
 use crate::exchange::Exchange;
 use crate::form::Shape;
 use crate::keys::Credential;
 use crate::registry::Provider;
+use crate::settings::Settings;
 
 /// The backend of a provider of OpenAI's wire.
 pub(crate) fn backend(
-    settings: LiteLlmBuilder,
+    settings: Settings,
     provider: &Provider,
     shape: Shape,
     exchange: Option<Exchange>,
@@ -42,5 +42,5 @@ pub(crate) fn backend(
     for (name, value) in fixed.chain(from_env).chain(shape.headers) {
         builder = builder.header(name, value);
     }
-    Ok(Arc::new(builder.settings(settings.settings).options(&settings.options).build()?))
+    Ok(Arc::new(builder.settings(settings.client).options(&settings.options).build()?))
 }

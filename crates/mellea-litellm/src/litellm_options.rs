@@ -3,8 +3,8 @@
 use mellea_core::{ErrorKind, ModelOptions, Result};
 use serde_json::Value;
 
-use crate::builder::LiteLlmBuilder;
 use crate::keys::Credential;
+use crate::settings::Settings;
 
 /// The settings that can be made where a backend is built; in a call they are warned of and left out.
 const SETTINGS: [&str; 11] = [
@@ -45,28 +45,28 @@ pub(crate) fn is_own(name: &str) -> bool {
 
 /// LiteLLM's settings that stood among the options of a builder.
 #[derive(Debug, Default)]
-pub(crate) struct Control {
+pub(crate) struct LiteLlmOptions {
     base_url: Option<String>,
     credential: Option<Credential>,
     vars: Vec<(&'static str, String)>,
     retries: Option<u32>,
 }
 
-impl Control {
+impl LiteLlmOptions {
     /// Takes the settings out of the options.
     pub(crate) fn take(options: &mut ModelOptions) -> Result<Self> {
-        let mut control = Self::default();
+        let mut taken = Self::default();
         if !options.extra().keys().any(|name| SETTINGS.contains(&name.as_str())) {
-            return Ok(control);
+            return Ok(taken);
         }
         let mut rest = options.clone();
         for (name, value) in options.extra() {
-            if control.set(name, value)? {
+            if taken.set(name, value)? {
                 rest.remove(name.as_str());
             }
         }
         *options = rest;
-        Ok(control)
+        Ok(taken)
     }
 
     /// Whether it was one of the settings.
@@ -93,13 +93,13 @@ impl Control {
         Ok(true)
     }
 
-    /// Puts the settings into the builder, over those already set.
-    pub(crate) fn apply(self, builder: &mut LiteLlmBuilder) {
-        builder.base_url = self.base_url.or(builder.base_url.take());
-        builder.credential = self.credential.or(builder.credential.take());
-        builder.vars.extend(self.vars.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    /// Puts them into the settings, over those already made.
+    pub(crate) fn apply(self, settings: &mut Settings) {
+        settings.base_url = self.base_url.or(settings.base_url.take());
+        settings.credential = self.credential.or(settings.credential.take());
+        settings.variables.extend(self.vars.into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Some(retries) = self.retries {
-            let retry = &mut builder.settings.retry;
+            let retry = &mut settings.client.retry;
             *retry = Some(retry.unwrap_or_default().attempts(retries.saturating_add(1)));
         }
     }
@@ -120,15 +120,19 @@ mod tests {
 
     #[test]
     fn settings_are_taken_and_options_left() {
-        let mut builder = LiteLlmBuilder::default().base_url("http://one").api_key("first").option("num_retries", 0);
-        builder = builder.option("api_base", "http://two").option("aws_region_name", "eu-west-1").option("drop_params", true);
-        builder = builder.option("top_p", 0.5).option(ModelOption::Temperature, 0.1);
-        let mut options = std::mem::take(&mut builder.options);
-        Control::take(&mut options).unwrap().apply(&mut builder);
-        assert_eq!(builder.base_url.as_deref(), Some("http://two"));
-        assert_eq!(builder.credential, Some(Credential::Key("first".into())));
-        assert_eq!(builder.vars["region"], "eu-west-1");
-        assert_eq!(builder.settings.retry.unwrap().attempts, 1);
+        let mut settings = Settings {
+            base_url: Some("http://one".to_owned()),
+            credential: Some(Credential::Key("first".into())),
+            ..Settings::default()
+        };
+        let mut options = ModelOptions::new().with("num_retries", 0).with("api_base", "http://two");
+        options = options.with("aws_region_name", "eu-west-1").with("drop_params", true);
+        options = options.with("top_p", 0.5).with(ModelOption::Temperature, 0.1);
+        LiteLlmOptions::take(&mut options).unwrap().apply(&mut settings);
+        assert_eq!(settings.base_url.as_deref(), Some("http://two"));
+        assert_eq!(settings.credential, Some(Credential::Key("first".into())));
+        assert_eq!(settings.variables["region"], "eu-west-1");
+        assert_eq!(settings.client.retry.unwrap().attempts, 1);
         assert_eq!(serde_json::Value::from(options.extra().clone()), json!({"top_p": 0.5}));
         assert_eq!(options.get(ModelOption::Temperature).unwrap(), 0.1);
     }
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn a_setting_of_the_wrong_kind_is_named_without_its_value() {
         for name in ["api_base", "api_key", "num_retries"] {
-            let error = Control::take(&mut ModelOptions::new().with(name, json!(["canary"]))).unwrap_err();
+            let error = LiteLlmOptions::take(&mut ModelOptions::new().with(name, json!(["canary"]))).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::InvalidOption { option, .. } if option == name), "{error}");
             assert!(!error.to_string().contains("canary"), "{error}");
         }
