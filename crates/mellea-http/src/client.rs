@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mellea_core::limit::Limiter;
 use mellea_core::redact::Redactor;
-use mellea_core::{ChatRequest, Error, ErrorKind, Result, TimeoutPhase};
+use mellea_core::{ChatRequest, Error, ErrorKind, Result, TimeoutPhase, ToolChoice};
 use mellea_wire::Rules;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
@@ -105,7 +105,8 @@ impl Client {
     pub fn rules(&self, request: &ChatRequest) -> Rules {
         let mut rules = self.0.rules.clone();
         // A bare object is the answer itself where JSON is asked for.
-        if std::mem::replace(&mut rules.bare_calls, request.format.is_none()) {
+        let offered = request.options.tool_choice != Some(ToolChoice::None);
+        if std::mem::replace(&mut rules.bare_calls, request.format.is_none()) && offered {
             rules.tools = request.tools.iter().map(|tool| tool.name.clone()).collect();
         }
         rules

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, Result, ToolChoice, Warning,
+    Backend, Capabilities, ChatRequest, Error, ErrorKind, EventStream, ModelOption, ModelOptions, Result, Warning,
 };
 use mellea_http::{CallOptions, Client, Framer, Request};
-use mellea_wire::{Decoder, Reader, Rules};
+use mellea_wire::{Decoder, Reader};
 use serde_json::{Map, Value};
 
 use super::{Settings, foreign};
@@ -73,17 +73,6 @@ impl Plan {
         wire.fill(request, &mut plan)?;
         Ok(plan)
     }
-
-    /// How its answer is to be read.
-    pub(crate) fn rules(&self, request: &ChatRequest) -> Rules {
-        let mut rules = Rules::new();
-        if request.options.tool_choice != Some(ToolChoice::None) {
-            rules.tools = request.tools.iter().map(|tool| tool.name.clone()).collect();
-        }
-        rules.bare_calls = request.format.is_none();
-        rules.json_tool = self.json_tool;
-        rules
-    }
 }
 
 /// A backend of a family.
@@ -108,7 +97,9 @@ impl<W: Wire> Native<W> {
         let call = CallOptions::take(&request.options, &mut extra)?;
         let mut plan = Plan::of(&self.wire, &mut request, extra)?;
         call.merge_into(&mut plan.body);
-        let (streamed, rules) = (request.options.stream, plan.rules(&request));
+        let streamed = request.options.stream;
+        let mut rules = self.client.rules(&request);
+        rules.json_tool = plan.json_tool;
         drop(request);
         let mut outgoing = self.wire.call(&self.client, streamed).model(self.model.as_str()).json(&plan.body)?.options(call);
         for (name, value) in &plan.headers {

@@ -339,7 +339,7 @@ impl Bank {
 
     /// Adds two amounts.
     #[tool]
-    pub fn sum(a: f64, b: f64) -> f64 {
+    pub(crate) fn sum(a: f64, b: f64) -> f64 {
         a + b
     }
 

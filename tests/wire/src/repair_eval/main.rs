@@ -220,8 +220,10 @@ impl Backend for Lax {
 /// The most tokens of an answer.
 const LIMIT: i64 = 120;
 
+type NewStrategy = fn() -> Arc<dyn SamplingStrategy>;
+
 /// The strategies, the plain one first.
-const STRATEGIES: [(&str, fn() -> Arc<dyn SamplingStrategy>); 3] = [
+const STRATEGIES: [(&str, NewStrategy); 3] = [
     ("RejectionSampling", || Arc::new(RejectionSampling::new(3))),
     ("RepairTemplate", || Arc::new(RepairTemplate::new(3))),
     ("MultiTurn", || Arc::new(MultiTurn::new(3))),

@@ -220,13 +220,14 @@ fn a_call_that_is_told_as_text_is_a_call() {
     let told = r#"<tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>"#;
     let bytes = sse(&[delta(0, "text", told), finish("end_turn"), end()]);
     let request = ask("hi").tools(vec![weather()]);
-    let rules = Plan::default().rules(&request);
+    let client = mellea_http::Client::builder("anthropic", "http://localhost:1").build().unwrap();
+    let rules = client.rules(&request);
     let (events, _) = decode_by(&new(), |given| *given = rules, &bytes);
     assert_eq!(folded(&events)["calls"][0]["arguments"], json!({"city": "Oslo"}));
     assert!(notes(&events).contains("weather"));
     // Who may not call a tool has not called one.
     let none = with_options("hi", |o| o.tool_choice = Some(mellea_core::ToolChoice::None)).tools(vec![weather()]);
-    let rules = Plan::default().rules(&none);
+    let rules = client.rules(&none);
     assert_eq!(text(&decode_by(&new(), |given| *given = rules, &bytes).0), told);
 }
 
