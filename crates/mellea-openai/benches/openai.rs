@@ -18,11 +18,7 @@ fn decode(c: &mut Criterion) {
     let mut reader = Reader::new(ChatDecoder::default(), Rules::new());
     c.bench_function("decode one chunk", |b| {
         b.iter_batched(
-            || {
-                let mut event = SseEvent::default();
-                event.data = CHUNK.to_owned();
-                event
-            },
+            || SseEvent { data: CHUNK.to_owned(), ..SseEvent::default() },
             |event| {
                 reader.frame(black_box(event), false).unwrap();
                 std::iter::from_fn(|| reader.pop()).count()

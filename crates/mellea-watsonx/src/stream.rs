@@ -16,8 +16,7 @@ use crate::wire::{Chat, Choice, System};
 ///
 /// let mut reader = Reader::new(Decoder::default(), Rules::new());
 /// for data in [r#"{"choices": [{"delta": {"content": "Hi"}}]}"#, r#"{"choices": [{"finish_reason": "stop"}]}"#] {
-///     let mut event = SseEvent::default();
-///     event.data = data.to_owned();
+///     let event = SseEvent { data: data.to_owned(), ..SseEvent::default() };
 ///     reader.frame(event, false)?;
 /// }
 /// reader.body_ended()?;

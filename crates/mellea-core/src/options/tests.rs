@@ -115,7 +115,7 @@ fn more_fields_of_layers_are_put_together() {
     let session = body(serde_json::json!({"a": 1, "chat_template_kwargs": {"x": 1, "y": 1}, "b": {"deep": 1}}));
     let call = body(serde_json::json!({"b": {"other": 2}, "chat_template_kwargs": {"y": 2}}));
     let expected = serde_json::json!({"a": 1, "chat_template_kwargs": {"x": 1, "y": 2}, "b": {"other": 2}});
-    assert_eq!(session.merged(&call).extra()["extra_body"], expected);
+    assert_eq!(session.clone().merged(&call).extra()["extra_body"], expected);
     let odd = body(serde_json::json!({"chat_template_kwargs": 7}));
     assert_eq!(session.merged(&odd).extra()["extra_body"]["chat_template_kwargs"], 7);
     let headers = |name: &str| ModelOptions::new().with("extra_headers", serde_json::json!({ name: "v" }));

@@ -21,8 +21,7 @@ use super::{AnswerContent, AnswerMessage, Choice, Completion, ContentPart, ToolC
 ///     r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#,
 ///     "[DONE]",
 /// ] {
-///     let mut event = SseEvent::default();
-///     event.data = data.to_owned();
+///     let event = SseEvent { data: data.to_owned(), ..SseEvent::default() };
 ///     reader.frame(event, false)?;
 /// }
 /// let events: Vec<Event> = std::iter::from_fn(|| reader.pop()).collect();

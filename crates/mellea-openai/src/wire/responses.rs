@@ -108,8 +108,7 @@ objects!(ResponseBody, IncompleteDetails);
 ///     r#"{"type": "response.output_text.delta", "delta": "Hello"}"#,
 ///     r#"{"type": "response.completed", "response": {"status": "completed"}}"#,
 /// ] {
-///     let mut event = SseEvent::default();
-///     event.data = data.to_owned();
+///     let event = SseEvent { data: data.to_owned(), ..SseEvent::default() };
 ///     reader.frame(event, false)?;
 /// }
 /// let events: Vec<Event> = std::iter::from_fn(|| reader.pop()).collect();

@@ -8,10 +8,12 @@ use mellea_http::testing::Step;
 use super::streams::{serve, sse};
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 fn chunk(delta: Value) -> String {
     event(&json!({"choices": [{"index": 0, "delta": delta}]}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 fn last(choice: Value) -> String {
     event(&json!({"choices": [choice]}))
 }

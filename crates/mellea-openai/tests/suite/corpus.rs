@@ -49,9 +49,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Event>, 
 
 /// An event without a name.
 fn event(data: &str) -> SseEvent {
-    let mut event = SseEvent::default();
-    event.data = data.to_owned();
-    event
+    SseEvent { data: data.to_owned(), ..SseEvent::default() }
 }
 
 #[test]

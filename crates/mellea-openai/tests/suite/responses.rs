@@ -210,9 +210,7 @@ fn reader() -> mellea_wire::Reader<mellea_openai::wire::ResponsesDecoder> {
 }
 
 fn event(data: &str) -> mellea_http::SseEvent {
-    let mut event = mellea_http::SseEvent::default();
-    event.data = data.to_owned();
-    event
+    mellea_http::SseEvent { data: data.to_owned(), ..mellea_http::SseEvent::default() }
 }
 
 #[tokio::test]

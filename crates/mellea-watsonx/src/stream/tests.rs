@@ -16,9 +16,7 @@ fn reader() -> Reader<Decoder> {
 }
 
 fn frame(data: &str) -> SseEvent {
-    let mut event = SseEvent::default();
-    event.data = data.to_owned();
-    event
+    SseEvent { data: data.to_owned(), ..SseEvent::default() }
 }
 
 fn events(reader: &mut Reader<Decoder>) -> Vec<Event> {
