@@ -226,6 +226,10 @@ impl<'de> Accept<'de> for AnswerContent {
         Some(Self::Text(text))
     }
 
+    fn unsigned(number: u64) -> Option<Self> {
+        Some(Self::Text(number.to_string()))
+    }
+
     fn list<A: serde::de::SeqAccess<'de>>(list: A) -> Result<Option<Self>, A::Error> {
         Ok(Vec::list(list)?.map(Self::Parts))
     }
