@@ -100,7 +100,7 @@ impl Retry {
         };
         // A request in whose time the model's process died twice may be what kills it, with everyone else's calls.
         let kills = attempt >= 2 && error.response().is_some_and(|said| crate::error::is_dead_runner(&said.message));
-        let worth_it = worth_it && !kills;
+        let worth_it = worth_it && !kills && !crate::error::refuses_schema(error);
         let asked = error.retry_after().unwrap_or_default();
         if !worth_it || attempt >= self.attempts || asked > self.max_retry_after {
             return None;

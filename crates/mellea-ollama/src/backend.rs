@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use mellea_core::schema::Dialect;
 use mellea_core::{
-    Backend, Capabilities, ChatRequest, Content, Error, ErrorKind, EventStream, ModelOption, ModelOptions, ModelOutput, ModelRef,
-    RawRequest, Result, Thinking, Warning,
+    Backend, Capabilities, ChatRequest, Content, Error, ErrorKind, Event, EventStream, ModelOption, ModelOptions, ModelOutput,
+    ModelRef, RawRequest, Result, Thinking, Warning,
 };
+use mellea_http::error::refuses_schema;
 use mellea_http::{Client, Incoming, LineFramer, Response};
 use mellea_wire::{Reader, Rules};
 use serde_json::Value;
@@ -41,6 +44,8 @@ pub struct Ollama(Arc<Inner>);
 struct Inner {
     client: Client,
     settings: Settings,
+    /// The server has refused a schema, so that simpler ones are sent.
+    simple: AtomicBool,
 }
 
 /// The settings of a backend, and what it found out.
@@ -79,7 +84,7 @@ impl Ollama {
     }
 
     pub(crate) fn from_parts(client: Client, settings: Settings) -> Self {
-        Self(Arc::new(Inner { client, settings }))
+        Self(Arc::new(Inner { client, settings, simple: AtomicBool::new(false) }))
     }
 
     /// The same with what the server said.
@@ -139,6 +144,15 @@ impl Ollama {
             Err(Error::from(ErrorKind::EmptyResponse).at("ollama", model).with_hint(hint))
         };
         Box::pin(self.watched(&call, open)).await
+    }
+
+    /// The form in which schemas are sent.
+    pub(crate) fn dialect(&self) -> Dialect {
+        if self.0.simple.load(Ordering::Relaxed) { Dialect::SimpleGrammar } else { Dialect::OrderedGrammar }
+    }
+
+    fn prepare(&self, request: &ChatRequest) -> Result<Prepared> {
+        request::chat(self.client(), self.settings(), request, self.dialect())
     }
 
     /// Refuses what the model is known not to do.
@@ -201,11 +215,24 @@ impl Backend for Ollama {
         let prepared = if request.messages.is_empty() {
             Err(ErrorKind::EmptyPrompt.into())
         } else {
-            self.preflight(&request).and_then(|()| request::chat(self.client(), self.settings(), &request))
+            self.preflight(&request).and_then(|()| self.prepare(&request))
         };
         let rules = self.0.client.rules(&request);
-        drop(request);
-        self.start(prepared.map_err(|error| error.at("ollama", &self.0.settings.model))?, &rules).await
+        let prepared = prepared.map_err(|error| error.at("ollama", &self.0.settings.model))?;
+        // Only what may be sent once more is kept.
+        let again = request.format.is_some().then_some(request);
+        let simple = self.0.simple.load(Ordering::Relaxed);
+        match (self.start(prepared, &rules).await, again) {
+            (Err(error), Some(request)) if !simple && refuses_schema(&error) => {
+                self.0.simple.store(true, Ordering::Relaxed);
+                let events = self.start(self.prepare(&request)?, &rules).await?;
+                let reason =
+                    "the server does not take this schema; a simpler form is sent from now on, and all of it is checked here";
+                let warning = Event::Warning(Warning::Unconstrained { reason: reason.to_owned() });
+                Ok(EventStream::new(futures_util::stream::iter([Ok(warning)]).chain(events)))
+            }
+            (started, _) => started,
+        }
     }
 
     async fn complete(&self, requests: Vec<RawRequest>) -> Vec<Result<ModelOutput>> {

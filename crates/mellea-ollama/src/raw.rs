@@ -24,7 +24,7 @@ impl Ollama {
             return Err(place(ErrorKind::EmptyPrompt.into()));
         }
         let started = Instant::now();
-        let prepared = request::raw(self.client(), settings, &request).map_err(place)?;
+        let prepared = request::raw(self.client(), settings, &request, self.dialect()).map_err(place)?;
         let mut rules = Rules::new();
         // A raw completion is what the model writes, as it is.
         rules.tags = Tags::none();

@@ -64,7 +64,7 @@ struct Tool<'a> {
 }
 
 /// The body of a chat.
-pub(crate) fn chat(client: &Client, settings: &Settings, request: &ChatRequest) -> Result<Prepared> {
+pub(crate) fn chat(client: &Client, settings: &Settings, request: &ChatRequest, dialect: Dialect) -> Result<Prepared> {
     let tools = match &request.format {
         None => request.tools.as_slice(),
         Some(_) => &[],
@@ -75,15 +75,15 @@ pub(crate) fn chat(client: &Client, settings: &Settings, request: &ChatRequest) 
     let messages = system.into_iter().chain(request.messages.iter().skip(count).map(turn)).collect::<Result<_>>()?;
     let at_least = estimate::of_chat(&request.messages, tools);
     let tools = tools.iter().map(|function| Tool { r#type: "function", function }).collect();
-    let form = request.format.as_ref();
+    let form = request.format.as_ref().map(|format| (format, dialect));
     let post = client.post("api/chat");
     finish(post, settings, &request.options, form, at_least, |body| Body { messages: Some(messages), tools, ..body })
 }
 
 /// The body of a raw completion.
-pub(crate) fn raw(client: &Client, settings: &Settings, request: &RawRequest) -> Result<Prepared> {
+pub(crate) fn raw(client: &Client, settings: &Settings, request: &RawRequest, dialect: Dialect) -> Result<Prepared> {
     let at_least = estimate::at_least(&request.prompt);
-    let form = request.format.as_ref();
+    let form = request.format.as_ref().map(|format| (format, dialect));
     let post = client.post("api/generate");
     let fill = |body| Body { prompt: Some(&request.prompt), raw: Some(true), ..body };
     finish(post, settings, &request.options, form, at_least, fill)
@@ -93,7 +93,7 @@ fn finish<'a>(
     post: Request,
     settings: &'a Settings,
     asked: &RequestOptions,
-    format: Option<&'a Format>,
+    format: Option<(&'a Format, Dialect)>,
     at_least: u64,
     fill: impl FnOnce(Body<'a>) -> Body<'a>,
 ) -> Result<Prepared> {
@@ -101,7 +101,7 @@ fn finish<'a>(
     let call = CallOptions::take(asked, &mut extra)?;
     let mut top = options::top_level(&mut extra);
     let format = match format {
-        Some(Format::JsonSchema(schema)) => Some(&schema.wire(Dialect::OrderedGrammar).schema),
+        Some((Format::JsonSchema(schema), dialect)) => Some(&schema.wire(dialect).schema),
         _ => None,
     };
     if format.is_some() {

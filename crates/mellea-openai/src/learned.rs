@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use mellea_core::{Error, Warning};
+use mellea_http::error::refuses_schema;
 use serde_json::{Map, Value};
 
 use crate::dialect::{Dialect, SchemaPolicy};
@@ -74,6 +75,8 @@ pub(crate) struct Learned {
 impl Learned {
     /// The limit on tokens goes by its other name.
     pub(crate) const OTHER_TOKEN_FIELD: Self = Self::flag(1);
+    /// Schemas are taken in their simplest form only.
+    pub(crate) const SIMPLE_SCHEMA: Self = Self::flag(2);
     /// Schemas must have the strict form.
     pub(crate) const STRICT_SCHEMA: Self = Self::flag(8);
     /// Schemas are taken only with `strict: false`.
@@ -126,7 +129,9 @@ impl Learned {
         if self.has(Self::STRICT_SCHEMA) && dialect.schema == SchemaPolicy::Plain {
             dialect.schema = SchemaPolicy::Strict;
         }
-        if self.has(Self::NO_SCHEMA) && matches!(dialect.schema, SchemaPolicy::Strict | SchemaPolicy::Plain) {
+        if self.has(Self::NO_SCHEMA)
+            && matches!(dialect.schema, SchemaPolicy::Strict | SchemaPolicy::Plain | SchemaPolicy::Grammar)
+        {
             dialect.schema = SchemaPolicy::JsonObject;
         }
         dialect
@@ -152,7 +157,7 @@ impl Memory {
 
     /// Whether an error is a refusal that may teach something.
     pub(crate) fn may_teach(error: &Error) -> bool {
-        matches!(error.status(), Some(400 | 422))
+        matches!(error.status(), Some(400 | 422)) || refuses_schema(error)
     }
 
     /// What a refusal teaches about a request that was made knowing `known`, if anything: then the same call is
@@ -170,6 +175,11 @@ impl Memory {
         let text =
             format!("{} {} {}", said.code.as_deref().unwrap_or_default(), said.message, said.body.as_deref().unwrap_or_default());
         let text = text.to_lowercase();
+        if refuses_schema(error) && known.apply(*dialect).schema == SchemaPolicy::Grammar && !known.has(Learned::SIMPLE_SCHEMA) {
+            let message =
+                "the server does not take this schema; a simpler form is sent from now on, and all of it is checked here";
+            return Some((known.with(Learned::SIMPLE_SCHEMA), Warning::Unconstrained { reason: message.to_owned() }));
+        }
         let (flag, message) = lesson(known, &known.apply(*dialect), &|field| sent.contains_key(field), &text)?;
         tracing::info!(target: "mellea::openai", provider = dialect.name, message = &*message, "learned from a refusal");
         Some((known.with(flag), Warning::Other { message: message.into_owned() }))
@@ -245,7 +255,7 @@ fn lesson(known: Learned, dialect: &Dialect, sent: &dyn Fn(&str) -> bool, text: 
             Learned::LOOSE_SCHEMA,
             "the server takes this schema with `strict: false` only, and may not enforce it; so from now on".into(),
         )),
-        SchemaPolicy::Strict | SchemaPolicy::Plain if unwanted => {
+        SchemaPolicy::Strict | SchemaPolicy::Plain | SchemaPolicy::Grammar if unwanted => {
             Some((Learned::NO_SCHEMA, "the server takes no schema; it is asked for any JSON object from now on".into()))
         }
         _ => None,

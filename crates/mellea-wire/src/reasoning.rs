@@ -247,6 +247,7 @@ impl Splitter {
             self.held.truncate(start);
             let thought = std::mem::replace(&mut self.held, rest);
             think(thought.trim_end().to_owned(), out);
+            self.last = None;
             self.state = State::Closed;
             return true;
         }
@@ -287,8 +288,8 @@ impl Splitter {
                 self.held.drain(..end);
                 if self.spoken {
                     out.push(Piece::WasThinking);
-                    self.spoken = false;
                 }
+                (self.spoken, self.last) = (false, None);
                 think(before, out);
                 self.blocks = true;
                 self.state = State::Closed;

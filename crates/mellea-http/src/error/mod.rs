@@ -24,6 +24,12 @@ pub(crate) use service::{MIN_SECRET, Service};
 /// The most bytes of a body that an error keeps.
 pub const MAX_ERROR_BODY: usize = 2 << 10;
 
+/// Whether a service refuses a request because it cannot enforce the schema in it: then a simpler form of it may do.
+#[must_use]
+pub fn refuses_schema(error: &Error) -> bool {
+    error.response().is_some_and(|said| refusal::is_refused_schema(&said.message))
+}
+
 /// Why bytes could not be framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -260,6 +260,14 @@ pub(crate) fn is_dead_runner(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
+/// Whether a server on llama.cpp's grammar does not take a schema.
+pub(super) fn is_refused_schema(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["invalid json schema in format", "json schema error at", "failed to parse grammar", "json schema conversion failed"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
 /// What a model cannot take, as llama.cpp's server says it.
 fn missing_feature(words: &str) -> Option<&'static str> {
     let missing = words.contains("is not supported") && words.contains("mmproj");

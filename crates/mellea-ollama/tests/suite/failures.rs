@@ -219,3 +219,26 @@ async fn without_a_limit_there_is_none() {
         assert_eq!(text(&events(&backend(&server), request).await), "Hello");
     }
 }
+
+#[tokio::test]
+async fn a_schema_that_the_server_refuses_is_sent_once_more_in_a_simpler_form() {
+    let refusal = |status, said: &str| Reply::json(status, &json!({ "error": said }));
+    for first in [
+        refusal(500, "invalid JSON schema in format"),
+        refusal(
+            400,
+            r#"{"error":{"code":400,"message":"Failed to initialize samplers: failed to parse grammar","type":"invalid_request_error"}}"#,
+        ),
+    ] {
+        let server = Server::start().await.unwrap();
+        server.on("POST /api/chat").replies([first, answer(&["{}"]), answer(&["{}"])]);
+        let backend = backend(&server);
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "^a+$"}}});
+        let request = || hi().format(mellea_core::Format::JsonSchema(mellea_core::Schema::from_value(schema.clone()).unwrap()));
+        let first = events(&backend, request()).await;
+        assert!(matches!(first[0], mellea_core::Event::Warning(mellea_core::Warning::Unconstrained { .. })), "{first:?}");
+        events(&backend, request()).await;
+        let sent: Vec<bool> = server.requests().iter().map(|r| r.json()["format"].to_string().contains("pattern")).collect();
+        assert_eq!(sent, [true, false, false], "it is remembered");
+    }
+}

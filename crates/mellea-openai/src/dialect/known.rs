@@ -138,7 +138,7 @@ impl Dialect {
         name: "ollama",
         base_url: "http://localhost:11434/v1",
         thinking: ThinkingField::ReasoningEffort,
-        schema: SchemaPolicy::Plain,
+        schema: SchemaPolicy::Grammar,
         tools_with_schema: false,
         reasoning_field: "reasoning",
         drop: &["tool_choice"],
@@ -152,7 +152,7 @@ impl Dialect {
     pub const LM_STUDIO: Self = Self {
         name: "lm_studio",
         base_url: "http://localhost:1234/v1",
-        schema: SchemaPolicy::Plain,
+        schema: SchemaPolicy::Grammar,
         tools_with_schema: false,
         image_urls: false,
         audio: false,
@@ -165,7 +165,7 @@ impl Dialect {
         name: "llama_cpp",
         base_url: "http://localhost:8080/v1",
         thinking: ThinkingField::TemplateKwargs,
-        schema: SchemaPolicy::Plain,
+        schema: SchemaPolicy::Grammar,
         tools_with_schema: false,
         ..Self::GENERIC
     };

@@ -155,6 +155,9 @@ pub enum SchemaPolicy {
     Strict,
     /// `response_format` with the schema unchanged.
     Plain,
+    /// `response_format` with the schema as llama.cpp's grammar takes it, see
+    /// [`Dialect::OrderedGrammar`](mellea_core::schema::Dialect::OrderedGrammar); a simpler form if that is refused.
+    Grammar,
     /// `response_format` that asks for any JSON object, and the schema in a system message; a warning says so.
     JsonObject,
     /// A tool that must be called, whose arguments become the answer's text; a warning says so.

@@ -277,7 +277,8 @@ fn thinking(fields: &mut Fields<'_>, target: &Target<'_>, thinking: Thinking, ex
 
 /// Whether the dialect enforces schemas, as far as is known.
 pub(crate) fn enforces_schema(dialect: &Dialect) -> bool {
-    matches!(dialect.schema, SchemaPolicy::Strict | SchemaPolicy::Plain) && !dialect.drops("response_format")
+    matches!(dialect.schema, SchemaPolicy::Strict | SchemaPolicy::Plain | SchemaPolicy::Grammar)
+        && !dialect.drops("response_format")
 }
 
 /// Whether the dialect enforces regular expressions.

@@ -1,5 +1,6 @@
 //! Asking for the form of an answer, in the way that a server has for it.
 
+use mellea_core::schema::Dialect as GrammarDialect;
 use mellea_core::{Format, Result, Schema};
 use serde_json::{Map, Value, json};
 
@@ -55,6 +56,15 @@ fn json_schema(fields: &mut Fields<'_>, target: &Target<'_>, schema: &Schema) ->
         SchemaPolicy::Strict => {
             let (form, strict) = strict(schema, target.learned, |reason| fields.unconstrained(reason));
             fields.set("response_format", response_format(schema, &form, strict));
+        }
+        SchemaPolicy::Grammar => {
+            let dialect = if target.learned.has(Learned::SIMPLE_SCHEMA) {
+                fields.unconstrained("the server refused a schema, so a simpler form is sent");
+                GrammarDialect::SimpleGrammar
+            } else {
+                GrammarDialect::OrderedGrammar
+            };
+            fields.set("response_format", response_format(schema, &schema.wire(dialect).schema, true));
         }
         SchemaPolicy::Plain => fields.set("response_format", response_format(schema, schema.plain(), true)),
         SchemaPolicy::JsonObject => {

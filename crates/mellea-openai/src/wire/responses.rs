@@ -274,8 +274,10 @@ impl ResponsesDecoder {
         match item.get("type").and_then(Value::as_str).unwrap_or_default() {
             "message" if !self.texted => {
                 for part in parts("content") {
-                    if let Some(text) = part.get("text").and_then(Value::as_str) {
-                        answer.text(text);
+                    match part.get("text") {
+                        Some(Value::String(text)) => answer.text(text.as_str()),
+                        Some(Value::Number(number)) => answer.text(number.to_string()),
+                        _ => {}
                     }
                     if let Some(text) = part.get("refusal").and_then(Value::as_str) {
                         answer.refusal(text);

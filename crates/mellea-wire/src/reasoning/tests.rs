@@ -75,6 +75,12 @@ fn a_channel_may_hold_a_call() {
 }
 
 #[test]
+fn a_backtick_before_a_closing_tag_is_of_the_reasoning() {
+    let expected = ("`<".to_owned(), String::new(), Vec::new());
+    assert_eq!(split(&["`<", "</Thought>", "<think>"], false), expected);
+}
+
+#[test]
 fn tags_are_a_setting() {
     let mut out = Vec::new();
     let mut splitter = Splitter::new(Tags::none(), false);
