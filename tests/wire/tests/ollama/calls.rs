@@ -217,7 +217,10 @@ async fn a_dropped_call_is_given_up_by_the_server() {
     let backend = backend();
     events(&backend, ask("Say hello.")).await.unwrap();
     for stream in [false, true] {
-        let mut long = ask("Say hello.");
+        // The grammar makes it long, whatever the model would say.
+        let list = serde_json::json!({"type": "array", "items": {"type": "integer"}, "minItems": 400});
+        let list = mellea_core::Schema::from_value(list).unwrap();
+        let mut long = ask("Say hello.").format(mellea_core::Format::JsonSchema(list));
         long.options.stream = stream;
         long.options.max_new_tokens = Some(900);
         (long.options.temperature, long.options.seed) = (Some(2.0), Some(3));
