@@ -64,7 +64,7 @@ impl<F: Framer + Default + 'static, D: Decoder<Frame = F::Frame>> Incoming<F, D>
         let body = response.bytes().await?;
         if let Err(fault) = self.reader.whole(unmarked(&body)) {
             let error = place.unread(fault);
-            // What was said before the fault is kept, and then it is no longer a matter of one request.
+            // Text before the fault is kept, so the request cannot be repeated.
             if !self.reader.has_begun() {
                 return Err(error);
             }

@@ -23,7 +23,7 @@ const MAX_COUNT: u64 = 1_500;
 /// The largest bound of an integer that the grammar takes.
 const MAX_BOUND: i64 = 999_999_999_999_999;
 
-/// The types of JSON, in the order in which they are told.
+/// The types of JSON, in the order in which they are named.
 const TYPES: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
 
 /// The forms of text that the grammar knows.
@@ -197,7 +197,7 @@ impl Walk<'_> {
             written.push(self.node(&Value::Object(merged), &Path::Index(&place, index)));
         }
         written.dedup();
-        // Several branches that fit at once are told apart by the check alone.
+        // Only the check can tell when several branches fit at once.
         out.insert("anyOf".to_owned(), Value::Array(written));
         Value::Object(out)
     }

@@ -86,7 +86,7 @@ impl Plan {
     /// What the call asks, before any attempt.
     pub(crate) async fn first(&self, context: &Context, action: &dyn DynComponent) -> Result<First> {
         self.requirements.iter().try_for_each(Requirement::ensure)?;
-        // All that waits is the rendering: the rest is outside of the future, which stays small.
+        // Only the rendering waits; the rest stays outside the future, which keeps it small.
         let (tools, rendering) = self.begin(action)?;
         let rendered = match rendering {
             Rendering::Done(rendered) => rendered?,

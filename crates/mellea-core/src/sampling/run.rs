@@ -171,7 +171,7 @@ pub(crate) async fn sample(
     Ok(Sampled { attempts, chosen, value, stopped, asked, tools: first.tools.clone() })
 }
 
-/// What the strategy wants next, nothing for the same again; or why there is no further attempt.
+/// What the strategy wants next (nothing: the same again), or why there is no further attempt.
 fn next(plan: &Plan, budget: &Budget, ended: &Ended, started: usize) -> Result<Option<Box<Step>>, StopReason> {
     if let Some(error) = &ended.failure {
         return Err(StopReason::Error(error.clone()));

@@ -67,7 +67,7 @@ impl SamplingStrategy for RejectionSampling {
 
 /// Tries again and says in the prompt why the last answer was refused. The default.
 ///
-/// Only the last answer's faults are told, so prompts do not grow from attempt to attempt. The answer itself is not
+/// Only the last answer's faults are named, so prompts do not grow from attempt to attempt. The answer itself is not
 /// shown: small models write what they read once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RepairTemplate(Budget);

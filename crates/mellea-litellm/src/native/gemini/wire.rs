@@ -132,7 +132,7 @@ struct Scored {
 objects!(Candidate<'de>, Content<'de>, Part<'de>, Tokens, Logprobs, Top, Scored);
 
 impl Logprobs {
-    /// The tokens whose probability is told.
+    /// The tokens whose probability is given.
     pub(super) fn tokens(self) -> Vec<TokenLogprob> {
         let tops = self.top_candidates.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let with_top = |(chosen, top): (Scored, Option<Top>)| {
